@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Weight matrix times activations, over threads: the driver above the mul_* and unpack kernels. */
+#ifndef EW_KERNELS_MATMUL_H
+#define EW_KERNELS_MATMUL_H
+
+#include "base/dtype.h"
+#include "kernels/kernels.h"
+#include "kernels/pool.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A weight matrix [rows][n] as it lies in the file; y = W x. data may be unaligned. */
+struct ew__matrix {
+    const void *data;
+    ew__dtype type;
+    size_t rows, n, row_bytes;
+};
+
+/* Activations of t tokens: f32 rows, and their quantised form where `quantised` says it was made.
+ */
+struct ew__acts {
+    const float *x;
+    size_t ldx, t;
+    struct ew__qact q;
+    bool quantised;
+};
+
+/* Scratch a thread needs for matrices of up to n columns: the pool must be made with it. */
+size_t ew__matmul_scratch_bytes(size_t n);
+
+/* Whether multiplying this matrix reads the quantised activations: a quantised type with an unpack
+ * kernel and n a multiple of 32. Otherwise its rows are decoded to f32 (or used as they are). */
+bool ew__matmul_wants_q8(const struct ew__kernels *kernels, const struct ew__matrix *w);
+
+/* Fills q from x in parallel over tokens. q's arrays have room for t rows. */
+void ew__quantise_acts(const struct ew__kernels *kernels, struct ew__pool *pool, const float *x,
+                       size_t ldx, size_t n, size_t t, struct ew__qact *q);
+
+/* y[j*ldy + i] for all rows i and tokens j. With exact set, quantised weights are decoded to f32
+ * and multiplied with f32 activations. */
+void ew__matmul(const struct ew__kernels *kernels, struct ew__pool *pool,
+                const struct ew__matrix *w, const struct ew__acts *x, bool exact, float *y,
+                size_t ldy);
+
+#endif
