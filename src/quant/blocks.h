@@ -198,14 +198,15 @@ static inline void ew__k4_scale_min(const uint8_t s[12], unsigned j, uint8_t *sc
 /* Q3_K: the sixteen signed scales, -32..31, packed in 12 bytes. */
 static inline void ew__q3k_scales(const uint8_t s[12], int8_t scales[16]) {
     for (unsigned i = 0; i < 16; i++) {
-        unsigned low = s[i & 7] >> (i / 8 * 4) & 15u, high = s[8 + (i & 3)] >> (i / 4 * 2) & 3u;
+        unsigned low = (unsigned)s[i & 7] >> (i / 8 * 4) & 15u;
+        unsigned high = (unsigned)s[8 + (i & 3)] >> (i / 4 * 2) & 3u;
         scales[i] = (int8_t)((int)(low | high << 4) - 32);
     }
 }
 
 /* IQ4_XS: the signed scale of sub-block b < 8, -32..31. */
 static inline int8_t ew__iq4xs_scale(const struct ew__block_iq4_xs *block, unsigned b) {
-    unsigned low = block->scales_l[b / 2] >> (b % 2 * 4) & 15u;
+    unsigned low = (unsigned)block->scales_l[b / 2] >> (b % 2 * 4) & 15u;
     unsigned high = (unsigned)ew__load_u16(block->scales_h) >> (2 * b) & 3u;
     return (int8_t)((int)(low | high << 4) - 32);
 }

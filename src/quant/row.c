@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quant/quant.h"
+
+#include "quant/decode.h"
+
+#include <math.h>
+#include <stddef.h>
+
+struct codec {
+    ew__decoder *decode;
+    ew__encoder *encode; /* NULL: this room does not write the type */
+    uint8_t
+        scale_at[2]; /* byte offsets of a block's half scales, twice the same where it has one */
+};
+
+#define ONE_SCALE(tag)                                                                             \
+    { offsetof(struct ew__block_##tag, d), offsetof(struct ew__block_##tag, d) }
+#define TWO_SCALES(tag, second)                                                                    \
+    { offsetof(struct ew__block_##tag, d), offsetof(struct ew__block_##tag, second) }
+#define BLOCKS(tag)           ew__decode_##tag, NULL, ONE_SCALE(tag)
+#define BLOCKS_2(tag, second) ew__decode_##tag, NULL, TWO_SCALES(tag, second)
+
+static const struct codec codecs[EW__DTYPE_COUNT] = {
+    [EW__F32] = {ew__decode_f32, ew__encode_f32, {0, 0}},
+    [EW__F16] = {ew__decode_f16, ew__encode_f16, {0, 0}},
+    [EW__BF16] = {ew__decode_bf16, ew__encode_bf16, {0, 0}},
+    [EW__F64] = {ew__decode_f64, NULL, {0, 0}},
+    [EW__Q4_0] = {BLOCKS(q4_0)},
+    [EW__Q4_1] = {BLOCKS_2(q4_1, m)},
+    [EW__Q5_0] = {BLOCKS(q5_0)},
+    [EW__Q5_1] = {BLOCKS_2(q5_1, m)},
+    [EW__Q8_0] = {ew__decode_q8_0, ew__encode_q8_0, ONE_SCALE(q8_0)},
+    [EW__Q2_K] = {BLOCKS_2(q2_k, dmin)},
+    [EW__Q3_K] = {BLOCKS(q3_k)},
+    [EW__Q4_K] = {BLOCKS_2(q4_k, dmin)},
+    [EW__Q5_K] = {BLOCKS_2(q5_k, dmin)},
+    [EW__Q6_K] = {BLOCKS(q6_k)},
+    [EW__IQ4_NL] = {BLOCKS(iq4_nl)},
+    [EW__IQ4_XS] = {BLOCKS(iq4_xs)},
+    [EW__IQ2_XXS] = {BLOCKS(iq2_xxs)},
+    [EW__IQ2_XS] = {BLOCKS(iq2_xs)},
+    [EW__IQ2_S] = {BLOCKS(iq2_s)},
+    [EW__IQ3_XXS] = {BLOCKS(iq3_xxs)},
+    [EW__IQ3_S] = {BLOCKS(iq3_s)},
+};
+
+/* NULL for types that are not decoded, also for numbers that are no type at all. */
+static const struct codec *codec_of(ew__dtype type) {
+    uint32_t id = (uint32_t)type;
+    return id < EW__DTYPE_COUNT && codecs[id].decode != NULL ? &codecs[id] : NULL;
+}
+
+/* False where n elements are no whole number of blocks. */
+static bool count_blocks(ew__dtype type, uint64_t n, uint64_t *blocks) {
+    uint32_t elements = ew__dtype_info((uint32_t)type)->block_elements;
+    *blocks = n / elements;
+    return n % elements == 0;
+}
+
+bool ew__dtype_decodable(ew__dtype type) {
+    return codec_of(type) != NULL;
+}
+
+bool ew__dequantize_row(ew__dtype type, const void *src, float *out, uint64_t n) {
+    const struct codec *codec = codec_of(type);
+    uint64_t blocks;
+    if (codec == NULL || !count_blocks(type, n, &blocks))
+        return false;
+    codec->decode(src, out, blocks);
+    return true;
+}
+
+bool ew__quantize_row(ew__dtype type, const float *src, void *out, uint64_t n) {
+    const struct codec *codec = codec_of(type);
+    uint64_t blocks;
+    if (codec == NULL || codec->encode == NULL || !count_blocks(type, n, &blocks))
+        return false;
+    codec->encode(src, out, blocks);
+    return true;
+}
+
+/* A half is infinite or NaN when its exponent is all ones. */
+static inline bool half_is_finite(const uint8_t *half) {
+    return (ew__load_u16(half) & 0x7c00u) != 0x7c00u;
+}
+
+static uint64_t first_bad_scale(const struct codec *codec, const uint8_t *src, uint64_t blocks,
+                                size_t block_bytes) {
+    for (uint64_t i = 0; i < blocks; i++, src += block_bytes) {
+        if (!half_is_finite(src + codec->scale_at[0]) || !half_is_finite(src + codec->scale_at[1]))
+            return i;
+    }
+    return UINT64_MAX;
+}
+
+/* Values in pieces that stay in the first cache; a piece is searched only when one pass without
+ * branches, which vectorises, saw something that is not finite. */
+static uint64_t first_bad_value(const struct codec *codec, const uint8_t *src, uint64_t n,
+                                size_t element_bytes) {
+    enum { PIECE = 512 };
+    float values[PIECE];
+    for (uint64_t at = 0; at < n; at += PIECE) {
+        uint64_t count = n - at < PIECE ? n - at : PIECE;
+        codec->decode(src + at * element_bytes, values, count);
+        int finite = 1;
+        for (uint64_t i = 0; i < count; i++)
+            finite &= (ew__bits_of_float(values[i]) & 0x7f800000u) != 0x7f800000u;
+        for (uint64_t i = 0; !finite && i < count; i++) {
+            if (!isfinite(values[i]))
+                return at + i;
+        }
+    }
+    return UINT64_MAX;
+}
+
+uint64_t ew__first_non_finite(ew__dtype type, const void *src, uint64_t n) {
+    const struct codec *codec = codec_of(type);
+    const struct ew__dtype_info *info = ew__dtype_info((uint32_t)type);
+    if (codec == NULL)
+        return UINT64_MAX;
+    if (!info->quantised)
+        return first_bad_value(codec, src, n, info->block_bytes);
+    return first_bad_scale(codec, src, n / info->block_elements, info->block_bytes);
+}
