@@ -39,7 +39,7 @@ struct ew__urows {
     uint8_t *u;   /* [r][n_pad], each row 64-byte aligned */
     float *s, *m; /* [r][n_pad / 16] */
     size_t n_pad;
-    bool narrow; /* every u is at most 63: sums of two products u * q fit 16 bits */
+    bool narrow; /* every u is at most 127: sums of two products u * q fit 16 bits */
 };
 
 /* Keys or values of one head for consecutive positions: [positions][width] of `type` F32 or F16. */

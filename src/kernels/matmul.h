@@ -9,12 +9,19 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+/* One row of n elements of any decodable type -> f32; false for a type it does not know. The model
+ * passes ew__dequantize_row here, which this room may not call itself. */
+typedef bool ew__decode_fn(ew__dtype type, const void *row, float *out, uint64_t n);
 
 /* A weight matrix [rows][n] as it lies in the file; y = W x. data may be unaligned. */
 struct ew__matrix {
     const void *data;
     ew__dtype type;
     size_t rows, n, row_bytes;
+    ew__decode_fn *decode; /* needed by types other than F32, F16, BF16, in exact mode or where
+                            * ew__matmul_wants_q8 is false; without it such outputs are NaN */
 };
 
 /* Activations of t tokens: f32 rows, and their quantised form where `quantised` says it was made.

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/scalar/isa.h"
+
+void K(kernels_fill)(struct ew__kernels *table) {
+#define EW__SET_OP(name, result, parameters) table->name = K(name);
+    EW__OPS(EW__SET_OP)
+#undef EW__SET_OP
+#define EW__SET_UNPACK(type, suffix) table->unpack[EW__##type] = K(unpack_##suffix);
+    EW__BLOCK_MAP(EW__SET_UNPACK)
+#undef EW__SET_UNPACK
+    table->isa = "scalar";
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+/* K(name): the symbol of a kernel in the instruction set's folder that defined EW_ISA, and the
+ * prototypes of every kernel under those symbols. Included by <isa>/isa.h only. */
+#ifndef EW_KERNELS_VARIANT_H
+#define EW_KERNELS_VARIANT_H
+
+#include "kernels/kernels.h"
+#include "quant/blocks.h"
+
+#define EW__VARIANT_JOIN(name, isa)   ew__##name##_##isa
+#define EW__VARIANT_EXPAND(name, isa) EW__VARIANT_JOIN(name, isa)
+#define K(name)                       EW__VARIANT_EXPAND(name, EW_ISA)
+
+#define EW__OP_PROTOTYPE(name, result, parameters) result K(name) parameters;
+EW__OPS(EW__OP_PROTOTYPE)
+#undef EW__OP_PROTOTYPE
+
+/* Overrides the entries of `table` that this folder implements; the one symbol that select.c
+ * knows. */
+void K(kernels_fill)(struct ew__kernels *table);
+
+/* One unpack kernel per quantised type. */
+#define EW__UNPACK_PROTOTYPE(type, suffix) ew__unpack_fn K(unpack_##suffix);
+EW__BLOCK_MAP(EW__UNPACK_PROTOTYPE)
+#undef EW__UNPACK_PROTOTYPE
+
+#endif
