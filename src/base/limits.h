@@ -9,12 +9,15 @@
 
 /* GGUF. ggml's own reader takes 64 bytes for names with the terminator, 1 GiB strings and 2^30
  * elements; strings here are bounded by the file too. */
-#define EW__GGUF_KEY_BYTES_MAX    65535u
-#define EW__GGUF_STRING_BYTES_MAX (1u << 30)
-#define EW__GGUF_ARRAY_COUNT_MAX  (1u << 30)
-#define EW__GGUF_KV_COUNT_MAX     (1u << 16) /* published files have under 100 */
-#define EW__GGUF_SPLIT_COUNT_MAX  1024u /* llama.cpp writes a u16; nobody ships over 100 parts */
-#define EW__GGUF_ALIGNMENT_MAX    (1u << 20) /* 32 in practice; a page at most is useful */
+#define EW__GGUF_KEY_BYTES_MAX         65535u
+#define EW__GGUF_STRING_BYTES_MAX      (1u << 30)
+#define EW__GGUF_ARRAY_COUNT_MAX       (1u << 30)
+#define EW__GGUF_KV_COUNT_MAX          (1u << 16) /* published files have under 100 */
+#define EW__GGUF_SPLIT_COUNT_MAX       1024u /* llama.cpp writes a u16; nobody ships over 100 parts */
+#define EW__GGUF_TENSOR_NAME_BYTES_MAX 63u   /* ggml keeps them in 64 bytes with the terminator */
+#define EW__GGUF_DIMS_MAX              4u
+#define EW__GGUF_HEADER_BYTES_MAX      (1u << 30) /* that the writer makes; the family's are 11 MB */
+#define EW__GGUF_ALIGNMENT_MAX         (1u << 20) /* 32 in practice; a page at most is useful */
 
 /* Tensors of one checkpoint: 427 + 333 + 15 in the 9B; larger relatives have some thousands. */
 #define EW__TENSOR_COUNT_MAX      (1u << 16)
@@ -34,6 +37,7 @@
 #define EW__VOCAB_MAX       (1u << 22)
 #define EW__TOKEN_BYTES_MAX 4096u
 #define EW__TEXT_BYTES_MAX  (1u << 30)
+#define EW__ADDED_BYTES_MAX 256u /* matching costs up to this much per byte of text; 23 in practice */
 
 /* Model shapes: the 9B has H 4096, I 12288, 32 layers, 16 heads of 256. */
 #define EW__WIDTH_MAX    (1u << 20)

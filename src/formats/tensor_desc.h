@@ -16,7 +16,8 @@ struct ew__tensor {
     /* Contiguous dimension first (ggml's order), unused ones 1: a checkpoint matrix [out, in] has
      * dims {in, out} whichever container it comes from. */
     uint64_t dims[EW__TENSOR_DIMS_MAX];
-    const uint8_t *data; /* in the map; unaligned for safetensors, aligned for GGUF */
+    const uint8_t *data; /* in the map; any address for safetensors, a multiple of 8 (in
+                             practice 32) for GGUF */
     uint64_t bytes;
 };
 
