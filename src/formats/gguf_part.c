@@ -239,12 +239,18 @@ static ew_status read_dims(struct ew__cursor *c, struct ew__tensor *tensor) {
     return EW_OK;
 }
 
+/* With ggml's name for an id that only newer or older versions have. */
+static ew_status unknown_type(uint32_t type) {
+    const char *name = type < 64 ? ew__dtype_name(type) : "";
+    if (name[0] == '\0' || strncmp(name, "type ", 5) == 0)
+        return ew__fail(EW_UNSUPPORTED, "unknown tensor type %" PRIu32, type);
+    return ew__fail(EW_UNSUPPORTED, "unknown tensor type %" PRIu32 " (%s)", type, name);
+}
+
 static ew_status measure(struct ew__tensor *tensor) {
     uint32_t block_elements, block_bytes;
     if (!ew__gguf_tensor_block(tensor->type, &block_elements, &block_bytes))
-        return ew__fail(EW_UNSUPPORTED, "its type is unknown here: %s (id %" PRIu32 ")",
-                        ew__dtype_name(tensor->type < 64 ? tensor->type : UINT32_MAX),
-                        tensor->type);
+        return unknown_type(tensor->type);
     if (tensor->dims[0] % block_elements != 0)
         return ew__fail(EW_FORMAT,
                         "its rows of %" PRIu64

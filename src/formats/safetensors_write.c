@@ -91,7 +91,7 @@ static ew_status tensor_bytes(ew__dtype type, uint32_t n_dims, const uint64_t *d
 static ew_status add_tensor(struct ew__safetensors_writer *writer, struct ew__str name,
                             ew__dtype type, uint32_t n_dims, const uint64_t *dims) {
     struct ew__buf *header = &writer->header;
-    uint64_t bytes, end;
+    uint64_t bytes = 0, end;
     if (name.n == 0 || name.n > EW__TENSOR_NAME_BYTES_MAX || !ew__utf8_valid(name) ||
         memchr(name.bytes, 0, name.n) != NULL || ew__str_is(name, "__metadata__"))
         return ew__fail(EW_ARGUMENT, "the name must have 1 to %u bytes of UTF-8 without NUL",
