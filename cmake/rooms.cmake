@@ -1,5 +1,6 @@
-# One CMake target per room of the house: a room that includes or calls what its line in
-# CMakeLists.txt does not name fails to build.
+# One CMake target per room of the house, linked to the rooms that its line in CMakeLists.txt names.
+# That #include lines keep to the same order is checked by tools/check-layers, against
+# tools/layers.txt.
 
 set(EW_ROOMS "" CACHE INTERNAL "object libraries that make up libedgewise")
 
@@ -64,7 +65,6 @@ endfunction()
 # libedgewise, static and shared, from the objects of every room.
 function(ew_libraries)
   set(objects "")
-  set(links "")
   foreach(room ${EW_ROOMS})
     list(APPEND objects $<TARGET_OBJECTS:${room}>)
   endforeach()
@@ -75,10 +75,15 @@ function(ew_libraries)
       VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} LINKER_LANGUAGE C)
     target_include_directories(edgewise_${kind} PUBLIC
       $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-    target_link_libraries(edgewise_${kind} PRIVATE PkgConfig::JANSSON PkgConfig::UTF8PROC
-      Threads::Threads m)
+    foreach(module ${EW_MODULES})
+      string(REGEX REPLACE "=.*" "" prefix ${module})
+      target_link_libraries(edgewise_${kind} PRIVATE PkgConfig::${prefix})
+    endforeach()
+    target_link_libraries(edgewise_${kind} PRIVATE Threads::Threads m)
     if(EW_SANITIZE)
-      target_link_options(edgewise_${kind} PUBLIC -fsanitize=${EW_SANITIZE})
+      target_link_options(edgewise_${kind} PUBLIC $<BUILD_INTERFACE:-fsanitize=${EW_SANITIZE}>)
+    elseif(kind STREQUAL shared AND NOT APPLE)
+      target_link_options(edgewise_shared PRIVATE -Wl,--no-undefined)
     endif()
   endforeach()
 endfunction()
