@@ -152,15 +152,21 @@ static inline uint32_t ew__bits_of_float(float value) {
     return bits;
 }
 
+/* b where `condition` is 1, a where it is 0. In bit operations, because gcc turns a selection that
+ * involves float arithmetic into a branch, which keeps the loops around it from vectorising. */
+static inline uint32_t ew__select_u32(uint32_t condition, uint32_t a, uint32_t b) {
+    return a ^ ((a ^ b) & (0u - condition));
+}
+
 /* IEEE half -> float, exact. A NaN keeps its payload and comes out quiet, as the processors'
- * conversion instructions do it. Selections instead of branches, so that loops vectorise. */
+ * conversion instructions do it. */
 static inline float ew__half(uint16_t half) {
     uint32_t sign = (uint32_t)(half & 0x8000u) << 16, magnitude = half & 0x7fffu;
     uint32_t normal = (magnitude << 13) + (112u << 23); // exponent bias 15 -> 127
-    uint32_t special = 0x7f800000u | magnitude << 13 | (magnitude > 0x7c00u ? 0x400000u : 0u);
+    uint32_t special = 0x7f800000u | magnitude << 13 | (uint32_t)(magnitude > 0x7c00u) << 22;
     uint32_t tiny = ew__bits_of_float((float)(int32_t)magnitude * 0x1p-24f);
-    uint32_t bits = magnitude < 0x400u ? tiny : magnitude < 0x7c00u ? normal : special;
-    return ew__float_of_bits(sign | bits);
+    uint32_t bits = ew__select_u32(magnitude >= 0x7c00u, normal, special);
+    return ew__float_of_bits(sign | ew__select_u32(magnitude < 0x400u, bits, tiny));
 }
 
 /* The half at an address of any alignment: `d` of most blocks. */
@@ -173,14 +179,21 @@ static inline uint16_t ew__half_of(float value) {
     uint32_t bits = ew__bits_of_float(value), sign = bits >> 16 & 0x8000u, a = bits & 0x7fffffffu;
     /* Below 2^-14 the units of half are 2^-24 = the last place of a float in [0.5, 1): adding 0.5
      * makes the processor round there. */
-    uint32_t tiny = ew__bits_of_float(ew__float_of_bits(a < 0x38800000u ? a : 0) + 0.5f);
-    uint32_t normal = (a + 0xfffu + (a >> 13 & 1u)) >> 13;
-    uint32_t nan = 0x7e00u | (a >> 13 & 0x3ffu);
-    uint32_t half = a > 0x7f800000u    ? nan
-                    : a >= 0x477ff000u ? 0x7c00u
-                    : a < 0x38800000u  ? tiny - 0x3f000000u
-                                       : normal - (112u << 10);
+    uint32_t is_tiny = a<0x38800000u, is_nan = a> 0x7f800000u, is_huge = a >= 0x477ff000u;
+    uint32_t tiny = ew__bits_of_float(ew__float_of_bits(ew__select_u32(is_tiny, 0, a)) + 0.5f);
+    uint32_t normal = ((a + 0xfffu + (a >> 13 & 1u)) >> 13) - (112u << 10);
+    uint32_t half = ew__select_u32(is_tiny, normal, tiny - 0x3f000000u);
+    half = ew__select_u32(is_huge, half, 0x7c00u);
+    half = ew__select_u32(is_nan, half, 0x7e00u | (a >> 13 & 0x3ffu));
     return (uint16_t)(sign | half);
+}
+
+/* Eight bits to eight bytes of 0 or 1, lowest first. Masks instead of shifts, which differ from
+ * element to element and so keep loops from being vectorised. */
+static inline void ew__spread_bits(uint8_t byte, uint8_t out[8]) {
+    static const uint8_t mask[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+    for (int i = 0; i < 8; i++)
+        out[i] = (byte & mask[i]) != 0;
 }
 
 /* Q4_K, Q5_K: the 6-bit scale and minimum of sub-block j < 8, packed in 12 bytes. */

@@ -125,6 +125,24 @@ static void q8_0_rounds_halves_away_from_zero(void **state) {
     assert_memory_equal(block.qs, q, 32);
 }
 
+/* With d = 1 the bytes are roundf of the values, at every boundary and beside it. */
+static void q8_0_rounds_as_roundf(void **state) {
+    (void)state;
+    for (int k = -127; k < 127; k++) {
+        float middle = (float)k + 0.5f;
+        float x[32] = {127.0f,
+                       middle,
+                       nextafterf(middle, -200.0f),
+                       nextafterf(middle, 200.0f),
+                       (float)k,
+                       nextafterf((float)k, 0.0f)};
+        struct ew__block_q8_0 block;
+        assert_true(ew__quantize_row(EW__Q8_0, x, &block, 32));
+        for (int j = 0; j < 32; j++)
+            assert_int_equal(block.qs[j], (int)roundf(x[j]));
+    }
+}
+
 static void q8_0_survives_extreme_blocks(void **state) {
     (void)state;
     static const struct {
@@ -235,6 +253,7 @@ int main(void) {
         cmocka_unit_test(plain_floats_lie_in_little_endian),
         cmocka_unit_test(q8_0_encodes_the_known_blocks),
         cmocka_unit_test(q8_0_rounds_halves_away_from_zero),
+        cmocka_unit_test(q8_0_rounds_as_roundf),
         cmocka_unit_test(q8_0_survives_extreme_blocks),
         cmocka_unit_test(a_poisoned_scale_is_found_in_its_block),
         cmocka_unit_test(a_bad_value_is_found_at_its_index),
