@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The parts of a decoder layer, shared by the main stack and the MTP block. Private to this room.
+ */
+#ifndef EW_MODEL_BLOCKS_H
+#define EW_MODEL_BLOCKS_H
+
+#include "model/forward.h"
+
+/* Tells the trace, if any. */
+static inline void ew__trace(const struct ew__workspace *ws, const char *what, uint32_t layer,
+                             const float *values, size_t rows, size_t columns, size_t ld) {
+    if (ws->trace != NULL)
+        ws->trace(ws->trace_context, what, layer, values, rows, columns, ld);
+}
+
+/* Activations x[t][n] for the matrices w[0..n_w): quantised when one of them reads int8 and the
+ * workspace is not exact. The quantised form lives in ws->q until the next call. */
+struct ew__acts ew__prepare_acts(struct ew__workspace *ws, const float *x, size_t ldx, size_t t,
+                                 const struct ew__matrix *const *w, size_t n_w);
+/* y[j*ldy + i] = (W x_j)_i */
+void ew__project(struct ew__workspace *ws, const struct ew__matrix *w, const struct ew__acts *x,
+                 float *y, size_t ldy);
+/* y[j] = rms_norm(x[j]) * w for t rows of H. */
+void ew__norm_rows(struct ew__workspace *ws, const float *x, const float *w, float *y, size_t t);
+/* y[i] += x[i] over t rows of H. */
+void ew__add_rows(struct ew__workspace *ws, float *y, const float *x, size_t t);
+
+/* Mixers: ws->normed in, ws->out written. `index` counts the layers of the kind. */
+void ew__attention_mixer(struct ew__workspace *ws, const struct ew__attention_weights *w,
+                         const struct ew__batch *batch, uint32_t layer, uint32_t index);
+void ew__delta_mixer(struct ew__workspace *ws, const struct ew__delta_weights *w,
+                     const struct ew__batch *batch, uint32_t layer, uint32_t index);
+void ew__feed_forward(struct ew__workspace *ws, const struct ew__layer_weights *w, size_t t,
+                      uint32_t layer);
+/* A whole layer over ws->x. */
+void ew__decoder_layer(struct ew__workspace *ws, const struct ew__layer_weights *w,
+                       const struct ew__batch *batch, uint32_t layer, uint32_t index);
+
+/* Rotary tables of a batch: ws->cosine, ws->sine from the positions. */
+void ew__rope_init(struct ew__workspace *ws);
+void ew__rope_tables(struct ew__workspace *ws, const struct ew__batch *batch);
+
+/* Scratch of one thread in attention. */
+size_t ew__attention_scratch_bytes(const struct ew__config *config);
+
+#endif

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/checkpoint.h"
+
+#include "base/os.h"
+
+#include <stdio.h>
+
+const struct ew__role_info ew__roles[EW__ROLE_COUNT] = {
+#define ROLE_ROW(role, scope, gguf, hf, rank, transform, axis)                                     \
+    [EW__##role] = {gguf, hf, EW__##scope, rank, EW__##transform, EW__##axis},
+    EW__ROLE_MAP(ROLE_ROW)
+#undef ROLE_ROW
+};
+
+/* Text-model prefixes of published folders: multimodal, text-only, and MLX. */
+static const char *const text_prefixes[] = {"model.language_model.", "model.",
+                                            "language_model.model.", ""};
+
+static const char *find_text_prefix(const struct ew__safetensors *tensors) {
+    char name[EW__TENSOR_NAME_BYTES_MAX + 1];
+    for (size_t i = 0; i < sizeof text_prefixes / sizeof text_prefixes[0]; i++) {
+        int n = snprintf(name, sizeof name, "%sembed_tokens.weight", text_prefixes[i]);
+        if (ew__safetensors_tensor(tensors, ew__str_of(name, (size_t)n)) != NULL)
+            return text_prefixes[i];
+    }
+    return NULL;
+}
+
+static ew_status open_folder(const char *path, struct ew__checkpoint *out) {
+    EW__TRY(ew__hf_folder_open(path, &out->hf));
+    if (json_object_get(out->hf.config, "quantization") != NULL)
+        return ew__fail(EW_UNSUPPORTED,
+                        "an MLX quantised checkpoint; only float folders load so far");
+    if (json_object_get(out->hf.config, "quantization_config") != NULL)
+        return ew__fail(EW_UNSUPPORTED,
+                        "a quantised checkpoint folder; only float folders load so far");
+    EW__TRY(ew__config_from_hf(out->hf.config, &out->config));
+    out->hf_text_prefix = find_text_prefix(out->hf.tensors);
+    if (out->hf_text_prefix == NULL)
+        return ew__fail(EW_FORMAT, "no tensor \"model.language_model.embed_tokens.weight\"");
+    return EW_OK;
+}
+
+ew_status ew__checkpoint_open(const char *path, struct ew__checkpoint *out) {
+    *out = (struct ew__checkpoint){0};
+    ew_status status;
+    if (ew__path_is_dir(path)) {
+        status = open_folder(path, out);
+    } else {
+        status = ew__gguf_open(path, &out->gguf);
+        if (status == EW_OK)
+            status = ew__config_from_gguf(out->gguf, &out->config);
+    }
+    if (status != EW_OK) {
+        if (strstr(ew_last_error(), path) == NULL)
+            ew__fail_in(status, "%s", path);
+        ew__checkpoint_close(out);
+    }
+    return status;
+}
+
+void ew__checkpoint_close(struct ew__checkpoint *checkpoint) {
+    ew__gguf_close(checkpoint->gguf);
+    ew__hf_folder_close(&checkpoint->hf);
+    *checkpoint = (struct ew__checkpoint){0};
+}
+
+void ew__gguf_tensor_name(ew__role role, uint32_t layer, char name[EW__TENSOR_NAME_BYTES_MAX + 1]) {
+    if (ew__roles[role].scope == EW__PER_MODEL)
+        snprintf(name, EW__TENSOR_NAME_BYTES_MAX + 1, "%s", ew__roles[role].gguf);
+    else
+        snprintf(name, EW__TENSOR_NAME_BYTES_MAX + 1, "blk.%u.%s", layer, ew__roles[role].gguf);
+}
+
+static void hf_name(const struct ew__checkpoint *checkpoint, ew__role role, uint32_t layer,
+                    char name[EW__TENSOR_NAME_BYTES_MAX + 1]) {
+    const struct ew__role_info *info = &ew__roles[role];
+    const char *prefix = checkpoint->hf_text_prefix;
+    size_t max = EW__TENSOR_NAME_BYTES_MAX + 1;
+    if (role == EW__OUTPUT)
+        snprintf(name, max, "%s%s",
+                 strcmp(prefix, "language_model.model.") == 0 ? "language_model." : "", info->hf);
+    else if (info->scope == EW__PER_MTP)
+        snprintf(name, max, "%s", info->hf);
+    else if (info->scope == EW__PER_MODEL)
+        snprintf(name, max, "%s%s", prefix, info->hf);
+    else if (layer >= checkpoint->config.n_layer)
+        snprintf(name, max, "mtp.layers.%u.%s", layer - checkpoint->config.n_layer, info->hf);
+    else
+        snprintf(name, max, "%slayers.%u.%s", prefix, layer, info->hf);
+}
+
+const struct ew__tensor *ew__checkpoint_tensor(const struct ew__checkpoint *checkpoint,
+                                               ew__role role, uint32_t layer,
+                                               char name[EW__TENSOR_NAME_BYTES_MAX + 1]) {
+    char own[EW__TENSOR_NAME_BYTES_MAX + 1];
+    if (name == NULL)
+        name = own;
+    if (checkpoint->gguf != NULL) {
+        ew__gguf_tensor_name(role, layer, name);
+        return ew__gguf_tensor(checkpoint->gguf, ew__str(name));
+    }
+    hf_name(checkpoint, role, layer, name);
+    return ew__safetensors_tensor(checkpoint->hf.tensors, ew__str(name));
+}
+
+bool ew__role_in_layer(const struct ew__config *config, ew__role role, uint32_t layer) {
+    bool is_mtp = layer >= config->n_layer;
+    bool is_full = is_mtp || config->is_full[layer] != 0;
+    switch (ew__roles[role].scope) {
+    case EW__PER_MODEL:
+        return false;
+    case EW__PER_LAYER:
+        return true;
+    case EW__PER_FULL_LAYER:
+        return is_full;
+    case EW__PER_DELTA_LAYER:
+        return !is_full;
+    case EW__PER_MTP:
+        return is_mtp;
+    }
+    return false;
+}
+
+void ew__role_shape(const struct ew__config *c, ew__role role, uint64_t *columns, uint64_t *rows) {
+    const uint64_t H = c->n_embd, I = c->n_ff, D = c->head_dim;
+    const uint64_t conv = ew__conv_width(c), V = ew__value_width(c), nv = c->n_v_head;
+    const struct {
+        uint64_t columns, rows;
+    } shapes[EW__ROLE_COUNT] = {
+        [EW__TOKEN_EMBD] = {H, c->n_vocab},
+        [EW__OUTPUT] = {H, c->n_vocab},
+        [EW__OUTPUT_NORM] = {H, 1},
+        [EW__ATTN_NORM] = {H, 1},
+        [EW__POST_NORM] = {H, 1},
+        [EW__FFN_GATE] = {H, I},
+        [EW__FFN_UP] = {H, I},
+        [EW__FFN_DOWN] = {I, H},
+        [EW__ATTN_Q] = {H, 2 * D * c->n_head},
+        [EW__ATTN_K] = {H, D * c->n_head_kv},
+        [EW__ATTN_V] = {H, D * c->n_head_kv},
+        [EW__ATTN_OUT] = {D * c->n_head, H},
+        [EW__ATTN_Q_NORM] = {D, 1},
+        [EW__ATTN_K_NORM] = {D, 1},
+        [EW__DELTA_QKV] = {H, conv},
+        [EW__DELTA_Z] = {H, V},
+        [EW__DELTA_A] = {H, nv},
+        [EW__DELTA_B] = {H, nv},
+        [EW__DELTA_CONV] = {4, conv},
+        [EW__DELTA_DECAY] = {nv, 1},
+        [EW__DELTA_DT_BIAS] = {nv, 1},
+        [EW__DELTA_NORM] = {c->v_head_dim, 1},
+        [EW__DELTA_OUT] = {V, H},
+        [EW__MTP_FC] = {2 * H, H},
+        [EW__MTP_NORM_EMBD] = {H, 1},
+        [EW__MTP_NORM_HIDDEN] = {H, 1},
+        [EW__MTP_NORM_OUT] = {H, 1},
+    };
+    *columns = shapes[role].columns;
+    *rows = shapes[role].rows;
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/forward.h"
+
+#include "model/blocks.h"
+#include "quant/quant.h"
+
+#include <string.h>
+
+struct embed_task {
+    struct ew__workspace *ws;
+    const struct ew__batch *batch;
+    float *out;
+    size_t ldout;
+};
+
+static void embed_task(void *context, size_t begin, size_t end, void *scratch) {
+    (void)scratch;
+    const struct embed_task *task = context;
+    const struct ew__matrix *embd = &task->ws->model->embd;
+    for (size_t t = begin; t < end; t++) {
+        int32_t token = task->batch->tokens[t];
+        float *row = task->out + t * task->ldout;
+        if (token < 0)
+            memcpy(row, task->batch->embeddings + t * embd->n, embd->n * sizeof *row);
+        else
+            (void)ew__dequantize_row(embd->type,
+                                     (const uint8_t *)embd->data + (size_t)token * embd->row_bytes,
+                                     row, embd->n);
+    }
+}
+
+static void embed(struct ew__workspace *ws, const struct ew__batch *batch, float *out,
+                  size_t ldout) {
+    struct embed_task task = {ws, batch, out, ldout};
+    ew__pool_run(ws->pool, batch->n_tokens, 8, embed_task, &task);
+}
+
+void ew__forward(struct ew__workspace *ws, const struct ew__batch *batch, float *hidden) {
+    const struct ew__model *model = ws->model;
+    size_t t = batch->n_tokens, H = model->config->n_embd;
+    uint32_t of_kind[2] = {0, 0}; // layers passed: DeltaNet, full attention
+    ew__rope_tables(ws, batch);
+    embed(ws, batch, ws->x, H);
+    ew__trace(ws, "embedding", 0, ws->x, t, H, H);
+    for (uint32_t i = 0; i < model->config->n_layer; i++) {
+        const struct ew__layer_weights *layer = &model->layers[i];
+        ew__decoder_layer(ws, layer, batch, i, of_kind[layer->is_full]++);
+    }
+    if (hidden != NULL) {
+        ew__norm_rows(ws, ws->x, model->out_norm, hidden, t);
+        ew__trace(ws, "final_norm", 0, hidden, t, H, H);
+    }
+}
+
+void ew__head(struct ew__workspace *ws, const float *hidden, size_t n, float *logits) {
+    const struct ew__model *model = ws->model;
+    const struct ew__matrix *const out[] = {&model->head};
+    struct ew__acts acts = ew__prepare_acts(ws, hidden, model->config->n_embd, n, out, 1);
+    ew__project(ws, &model->head, &acts, logits, model->config->n_vocab);
+}
+
+void ew__mtp_forward(struct ew__workspace *ws, const struct ew__batch *next, const float *h,
+                     float *hidden) {
+    const struct ew__model *model = ws->model;
+    const struct ew__mtp_weights *mtp = model->mtp;
+    size_t t = next->n_tokens, H = model->config->n_embd;
+    float *joint = ws->wide; // [t][2H]: normed embedding, then normed hidden state
+    ew__rope_tables(ws, next);
+    embed(ws, next, joint, 2 * H);
+    for (size_t i = 0; i < t; i++) {
+        float *row = joint + i * 2 * H;
+        model->kernels->rms_norm(row, mtp->norm_embd, row, H, model->config->rms_eps);
+        model->kernels->rms_norm(h + i * H, mtp->norm_hidden, row + H, H, model->config->rms_eps);
+    }
+    const struct ew__matrix *const in[] = {&mtp->fc};
+    struct ew__acts acts = ew__prepare_acts(ws, joint, 2 * H, t, in, 1);
+    ew__project(ws, &mtp->fc, &acts, ws->x, H);
+    ew__trace(ws, "mtp_fc", model->config->n_layer, ws->x, t, H, H);
+    ew__decoder_layer(ws, &mtp->layer, next, model->config->n_layer,
+                      ew__n_full_layers(model->config));
+    ew__norm_rows(ws, ws->x, mtp->norm_out, hidden, t);
+}

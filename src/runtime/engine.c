@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Models: opening, sharing, closing; what they tell about themselves. */
+#include "runtime/engine.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/os.h"
+#include "base/size.h"
+
+#include <stddef.h>
+#include <string.h>
+
+enum { default_batch = 512, max_batch = 4096 };
+
+const char *ew_version(void) {
+    return EW_VERSION;
+}
+
+void ew_set_log(ew_log_fn *receiver, void *context) {
+    ew__log_set(receiver, context);
+}
+
+void ew_free(void *pointer) {
+    ew__free(pointer);
+}
+
+/* Copies as much of the caller's struct as both sides know; fields beyond its size stay zero. */
+static ew_status read_options(const ew_model_options *from, ew_model_options *to) {
+    *to = (ew_model_options)EW_INIT(ew_model_options);
+    if (from != NULL && from->size < sizeof from->size)
+        return ew__fail(EW_ARGUMENT, "the option struct's size field is not set");
+    if (from != NULL)
+        memcpy(to, from, ew__min_size(from->size, sizeof *to));
+    to->size = sizeof *to;
+    if (to->n_batch == 0)
+        to->n_batch = default_batch;
+    if (to->n_batch > max_batch || to->n_threads > EW__THREADS_MAX)
+        return ew__fail(EW_ARGUMENT,
+                        "n_batch %u or n_threads %u is out of range (at most %d and %u)",
+                        to->n_batch, to->n_threads, max_batch, EW__THREADS_MAX);
+    if (to->kv_type > EW_KV_F32)
+        return ew__fail(EW_ARGUMENT, "unknown kv_type %d", (int)to->kv_type);
+    return EW_OK;
+}
+
+static ew_status load_tokenizer(ew_model *model) {
+    const struct ew__checkpoint *checkpoint = &model->model.checkpoint;
+    ew_status status = checkpoint->gguf != NULL
+                           ? ew__tokenizer_from_gguf(checkpoint->gguf, &model->tokenizer)
+                           : ew__tokenizer_from_hf(&checkpoint->hf, &model->tokenizer);
+    return status == EW_NOT_FOUND ? EW_OK : status;
+}
+
+static void add_stop(ew_model *model, int32_t id) {
+    for (size_t i = 0; i < model->n_stop_tokens; i++)
+        if (model->stop_tokens[i] == id)
+            return;
+    if (id >= 0 && (uint32_t)id < model->model.config->n_vocab &&
+        model->n_stop_tokens < EW__STOP_TOKENS_MAX)
+        model->stop_tokens[model->n_stop_tokens++] = id;
+}
+
+/* The eos of config.json alone never ends a chat turn: both it and the turn's end stop. */
+static void collect_token_facts(ew_model *model) {
+    const struct ew__tokenizer *tokenizer = model->tokenizer;
+    model->n_usable = model->model.config->n_vocab;
+    add_stop(model, model->model.config->eos);
+    if (tokenizer == NULL)
+        return;
+    add_stop(model, ew__tokenizer_eos(tokenizer));
+    add_stop(model, ew__tokenizer_added(tokenizer, ew__str("<|im_end|>")));
+    add_stop(model, ew__tokenizer_added(tokenizer, ew__str("<|endoftext|>")));
+    uint32_t n = (uint32_t)ew__min_size(ew__tokenizer_size(tokenizer), model->n_usable);
+    for (; n > 0; n--) {
+        ew__token_kind kind;
+        (void)ew__tokenizer_token(tokenizer, (int32_t)n - 1, &kind);
+        if (kind != EW__TOKEN_UNUSED)
+            break;
+    }
+    if (n > 0)
+        model->n_usable = n;
+}
+
+static ew_status keep_chat_template(ew_model *model) {
+    const struct ew__checkpoint *checkpoint = &model->model.checkpoint;
+    struct ew__str text = ew__str_of(NULL, 0);
+    if (checkpoint->gguf != NULL)
+        EW__TRY(ew__gguf_str(checkpoint->gguf, "tokenizer.chat_template", &text));
+    else if (checkpoint->hf.chat_template != NULL)
+        text = ew__str(checkpoint->hf.chat_template);
+    if (text.bytes == NULL)
+        return EW_OK;
+    model->chat_template = ew__strndup(text.bytes, text.n);
+    return model->chat_template != NULL ? EW_OK : EW_NO_MEMORY;
+}
+
+static ew_status take_buffers(ew_model *model) {
+    const struct ew__config *c = model->model.config;
+    size_t T = model->options.n_batch;
+    struct ew__workspace_options options = {
+        .max_tokens = model->options.n_batch,
+        .max_ctx = c->n_ctx_train,
+        .kv_type = model->options.kv_type == EW_KV_F32 ? EW__F32 : EW__F16,
+        .exact = model->options.exact,
+    };
+    EW__TRY(ew__pool_new(model->options.n_threads, ew__forward_scratch_bytes(&model->model),
+                         &model->pool));
+    EW__TRY(ew__workspace_init(&model->ws, &model->model, model->pool, &options));
+    model->hidden = ew__arena_alloc(&model->arena, T * c->n_embd * sizeof(float));
+    model->logits_many =
+        ew__arena_alloc(&model->arena, EW__HEAD_ROWS * (size_t)c->n_vocab * sizeof(float));
+    model->batch_tokens = ew__arena_alloc(&model->arena, T * sizeof *model->batch_tokens);
+    model->positions = ew__arena_alloc(&model->arena, T * sizeof *model->positions);
+    return model->hidden != NULL && model->logits_many != NULL && model->batch_tokens != NULL &&
+                   model->positions != NULL
+               ? EW_OK
+               : EW_NO_MEMORY;
+}
+
+static ew_status load(const char *path, ew_model *model) {
+    const struct ew__model_options options = {.isa = model->options.isa,
+                                              .check_finite = model->options.check_finite};
+    EW__TRY(ew__model_open(path, &options, &model->model));
+    model->options.isa = NULL; // the caller's string
+    ew_status status = load_tokenizer(model);
+    if (status == EW_OK)
+        status = keep_chat_template(model);
+    if (status != EW_OK)
+        return ew__fail_in(status, "%s", path);
+    collect_token_facts(model);
+    return take_buffers(model);
+}
+
+ew_status ew_model_load(const char *path, const ew_model_options *options, ew_model **out) {
+    if (path == NULL || out == NULL)
+        return ew__fail(EW_ARGUMENT, "ew_model_load needs a path and a place for the model");
+    *out = NULL;
+    ew_model_options checked;
+    EW__TRY(read_options(options, &checked));
+    ew_model *model = ew__calloc(1, sizeof *model);
+    if (model == NULL)
+        return EW_NO_MEMORY;
+    model->options = checked;
+    pthread_mutex_init(&model->compute, NULL);
+    ew_status status = load(path, model);
+    if (status != EW_OK) {
+        ew_model_free(model);
+        return status;
+    }
+    *out = model;
+    return EW_OK;
+}
+
+void ew_model_free(ew_model *model) {
+    if (model == NULL)
+        return;
+    ew__workspace_release(&model->ws);
+    ew__pool_free(model->pool);
+    ew__tokenizer_free(model->tokenizer);
+    ew__model_close(&model->model);
+    ew__arena_release(&model->arena);
+    ew__free(model->chat_template);
+    pthread_mutex_destroy(&model->compute);
+    ew__free(model);
+}
+
+ew_status ew_model_set_threads(ew_model *model, uint32_t n_threads) {
+    struct ew__pool *pool;
+    if (model == NULL || n_threads > EW__THREADS_MAX)
+        return ew__fail(EW_ARGUMENT, "n_threads must be at most %u", EW__THREADS_MAX);
+    EW__TRY(ew__pool_new(n_threads, ew__forward_scratch_bytes(&model->model), &pool));
+    pthread_mutex_lock(&model->compute);
+    ew__pool_free(model->pool);
+    model->pool = model->ws.pool = pool;
+    model->options.n_threads = n_threads;
+    pthread_mutex_unlock(&model->compute);
+    return EW_OK;
+}
+
+const char *ew_model_chat_template(const ew_model *model) {
+    return model->chat_template;
+}
+
+ew_status ew_model_get_info(const ew_model *model, ew_model_info *out) {
+    if (model == NULL || out == NULL || out->size < sizeof out->size)
+        return ew__fail(EW_ARGUMENT,
+                        "ew_model_get_info needs a model and a struct with its size set");
+    const struct ew__config *c = model->model.config;
+    const struct ew__memory_layout *layout = &model->ws.layout;
+    ew_model_info info = {
+        .size = out->size,
+        .n_layer = c->n_layer,
+        .n_embd = c->n_embd,
+        .n_ff = c->n_ff,
+        .n_vocab = c->n_vocab,
+        .n_ctx_train = c->n_ctx_train,
+        .n_head = c->n_head,
+        .n_head_kv = c->n_head_kv,
+        .head_dim = c->head_dim,
+        .n_full_attention_layers = ew__n_full_layers(c),
+        .n_linear_key_heads = c->n_k_head,
+        .n_linear_value_heads = c->n_v_head,
+        .has_mtp = model->model.mtp != NULL,
+        .has_tokenizer = model->tokenizer != NULL,
+        .tied_head = c->tied,
+        .eos_token = model->n_stop_tokens > 0 ? model->stop_tokens[0] : -1,
+        .n_threads = ew__pool_threads(model->pool),
+        .isa = model->model.kernels->isa,
+        .weight_bytes = ew__model_weight_bytes(&model->model),
+        .bytes_per_token = ew__model_bytes_per_token(&model->model),
+        .kv_bytes_per_token = layout->page_bytes / EW__KV_PAGE_TOKENS,
+        .state_bytes = layout->state_floats * sizeof(float),
+        .scratch_bytes = model->ws.arena.total + model->arena.total,
+        .copied_bytes = model->model.arena.total,
+    };
+    memcpy(out, &info, ew__min_size(out->size, sizeof info));
+    return EW_OK;
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The objects behind the public handles. */
+#ifndef EW_RUNTIME_ENGINE_H
+#define EW_RUNTIME_ENGINE_H
+
+#include "edgewise/edgewise.h"
+
+#include "base/buf.h"
+#include "model/forward.h"
+#include "model/model.h"
+#include "runtime/sampler.h"
+#include "tokenizer/tokenizer.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { EW__STOP_TOKENS_MAX = 8 };
+
+struct ew_model {
+    struct ew__model model;
+    struct ew__tokenizer *tokenizer; /* NULL when the checkpoint has none */
+    ew_model_options options;        /* defaults filled in */
+    struct ew__pool *pool;
+    struct ew__workspace ws;
+    float *hidden;           /* [n_batch][H] final states of a pass */
+    float *logits_many;      /* [EW__HEAD_ROWS][n_vocab] for calls that want every position */
+    int32_t *batch_tokens;   /* [n_batch] */
+    int32_t (*positions)[3]; /* [n_batch] */
+    struct ew__arena arena;  /* owns the four above */
+    pthread_mutex_t compute; /* held while ws and pool are in use */
+    uint32_t n_usable;       /* ids below this may be generated: the rest are unused rows */
+    int32_t stop_tokens[EW__STOP_TOKENS_MAX];
+    size_t n_stop_tokens;
+    char *chat_template; /* NULL when the checkpoint has none */
+};
+
+enum { EW__HEAD_ROWS = 8 }; /* positions whose logits are computed together in eval_each */
+
+struct ew_session {
+    ew_model *model;
+    uint32_t n_ctx, n_past;
+    char *kv;      /* all pages, one behind the other; resident as they are used */
+    void **pages;  /* [pages for n_ctx] into kv */
+    float *state;  /* recurrent state, layout.state_floats */
+    float *logits; /* [n_vocab] after the last token */
+    bool has_logits;
+    atomic_bool cancel;
+    struct ew__candidates candidates; /* the sampler's scratch */
+};
+
+/* True, and the request forgotten, when the session was cancelled. */
+bool ew__session_take_cancel(ew_session *session);
+
+#endif
