@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The merge table and the merging of one piece: repeatedly join the adjacent pair of lowest rank,
+ * leftmost on ties, until no pair is in the table (Sennrich et al. 2016, on bytes). */
+#ifndef EW_TOKENIZER_BPE_H
+#define EW_TOKENIZER_BPE_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EW__NO_RANK UINT32_MAX
+
+struct ew__merge {
+    uint32_t left, right; /* ids of the pair */
+    uint32_t rank;        /* EW__NO_RANK: a free slot */
+    uint32_t result;      /* id of the joined token */
+};
+
+struct ew__merges {
+    struct ew__merge *slots; /* open addressing, half full at most */
+    size_t mask;
+    uint64_t seed; /* differs per table: a file cannot aim at collisions */
+    uint32_t count;
+    uint32_t byte_ids[256]; /* id of each single byte */
+};
+
+ew_status ew__merges_init(struct ew__merges *merges, size_t expected);
+void ew__merges_release(struct ew__merges *merges); /* a zeroed one is fine */
+/* Gives the pair the next rank; *duplicate when it has one already. `expected` pairs fit. */
+void ew__merges_add(struct ew__merges *merges, uint32_t left, uint32_t right, uint32_t result,
+                    bool *duplicate);
+
+static inline const struct ew__merge *ew__merges_find(const struct ew__merges *merges,
+                                                      uint32_t left, uint32_t right) {
+    uint64_t key = ((uint64_t)left << 32 | right) ^ merges->seed;
+    key = (key ^ key >> 32) * 0x9e3779b97f4a7c15u;
+    size_t at = (size_t)(key ^ key >> 29) & merges->mask;
+    const struct ew__merge *slot = &merges->slots[at];
+    while (slot->rank != EW__NO_RANK && (slot->left != left || slot->right != right))
+        slot = &merges->slots[at = (at + 1) & merges->mask];
+    return slot;
+}
+
+/* Working memory for long pieces; zero-initialise, release. */
+struct ew__bpe_work {
+    void *memory;
+    size_t capacity; /* bytes of text that it can take */
+};
+
+/* Writes the ids of a piece of n >= 1 bytes (n < 2^32) to out, which has room for n, and returns
+ * their number in *count. Up to 64 bytes cost a quadratic scan over at most 64 symbols; longer
+ * pieces O(n log n) with a heap. */
+ew_status ew__bpe(const struct ew__merges *merges, struct ew__bpe_work *work, const char *piece,
+                  size_t n, uint32_t *out, size_t *count);
+void ew__bpe_work_release(struct ew__bpe_work *work);
+
+#endif
