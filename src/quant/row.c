@@ -98,12 +98,12 @@ static uint64_t first_bad_scale(const struct codec *codec, const uint8_t *src, u
 static uint64_t first_bad_value(const struct codec *codec, const uint8_t *src, uint64_t n,
                                 size_t element_bytes) {
     enum { PIECE = 512 };
-    float values[PIECE];
+    float values[PIECE] = {0};
     for (uint64_t at = 0; at < n; at += PIECE) {
         uint64_t count = n - at < PIECE ? n - at : PIECE;
         codec->decode(src + at * element_bytes, values, count);
         int finite = 1;
-        for (uint64_t i = 0; i < count; i++)
+        for (int i = 0; i < PIECE; i++) // a constant count; past the end are finite leftovers
             finite &= (ew__bits_of_float(values[i]) & 0x7f800000u) != 0x7f800000u;
         for (uint64_t i = 0; !finite && i < count; i++) {
             if (!isfinite(values[i]))

@@ -152,7 +152,8 @@ static void q8_0_survives_extreme_blocks(void **state) {
     } extremes[] = {
         {0.0f, 0x0000, 0},
         {-0.0f, 0x0000, 0},
-        {0x1p-149f, 0x0000, 0}, // 1 / d would be infinite
+        {0x1p-149f, 0x0000, 0}, // d is zero as float
+        {1e-37f, 0x0000, 0},    // 1 / d would be infinite
         {-1e-9f, 0x0000, -127}, // d is zero only as half
         {65504.0f * 127, 0x7bff, 127},
         {3e38f, 0x7c00, 127}, // d beyond half
