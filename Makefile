@@ -13,17 +13,16 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE_ARGS ?=
 
 configure = cmake -S . -B $(1) -G Ninja $(CMAKE_ARGS)
-build = ninja -C $(1) -j $(JOBS)
+build = ninja -C $(1) -j $(JOBS) $(2)
 test = ctest --test-dir $(1) -j $(JOBS) --output-on-failure --no-tests=error
 
 .PHONY: all help setup run check bench lint format sanitize tsan clang fuzz check-arm \
         tokenizer-check install clean
 .DEFAULT_GOAL := all
 
-all: setup ## build build/edgewise (the default)
-	@$(call configure,$(BUILD)) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
-	@mv $(BUILD).log $(BUILD)/configure.log
-	@$(call build,$(BUILD))
+all: setup ## build build/edgewise and the library (the default)
+	@$(call configure,$(BUILD)) --log-level=WARNING
+	@$(call build,$(BUILD),edgewise_cli edgewise_static edgewise_shared)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
@@ -37,12 +36,14 @@ run: all ## talk to MODEL (default: the one in the repository); without a termin
 
 check: ## install what tests need, build, and run every test
 	@tools/setup build check
-	@$(MAKE) --no-print-directory all
+	@$(call configure,$(BUILD)) --log-level=WARNING
+	@$(call build,$(BUILD))
 	@tools/check-layers
 	@tools/check-length
 	@$(call test,$(BUILD))
 
 bench: all ## measure the kernels and MODEL on this machine
+	@$(call build,$(BUILD))
 	@bench/run $(BUILD) $(MODEL)
 
 lint: ## formatting, static analysis, clang build, layers, lengths, banned calls, headers, man page

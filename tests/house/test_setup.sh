@@ -43,6 +43,7 @@ for word in \"\$@\"; do
     cmake) echo '#!$shell' >'$work/bin/cmake'; chmod +x '$work/bin/cmake' ;;
     libjansson-dev) echo jansson >>'$work/modules' ;;
     libutf8proc-dev) echo libutf8proc >>'$work/modules' ;;
+    libcmocka-dev) echo cmocka >>'$work/modules' ;;
     esac
 done"
 }
@@ -67,7 +68,7 @@ told() { case $said in *"$1"*) true ;; *) false ;; esac }
 
 machine 0 make gcc cmake ninja
 with_apt helps
-printf 'jansson\nlibutf8proc\n' >"$work/modules"
+printf 'jansson\nlibutf8proc\ncmocka\n' >"$work/modules"
 run build
 expect 'all there: succeeds' [ "$status" -eq 0 ]
 expect 'all there: says nothing' [ -z "$said" ]
@@ -79,7 +80,7 @@ run build
 expect 'root: succeeds' [ "$status" -eq 0 ]
 expect 'root: updates first' logged '^apt-get .*update \[noninteractive\]$'
 expect 'root: installs exactly what is missing' \
-    logged ' install -y --no-install-recommends cmake ninja-build libjansson-dev libutf8proc-dev \['
+    logged ' install -y --no-install-recommends cmake ninja-build libjansson-dev libutf8proc-dev libcmocka-dev \['
 run build
 expect 'second run: says nothing' [ -z "$said" ]
 
