@@ -8,7 +8,8 @@ add_library(ew_flags INTERFACE)
 target_compile_options(ew_flags INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2
   -fno-math-errno -ffp-contract=off)
-if(EW_WERROR)
+# GCC's manual advises against -Werror with sanitizers: their instrumentation brings false warnings.
+if(EW_WERROR AND NOT EW_SANITIZE)
   target_compile_options(ew_flags INTERFACE -Werror)
 endif()
 target_compile_definitions(ew_flags INTERFACE _POSIX_C_SOURCE=200809L _DEFAULT_SOURCE
