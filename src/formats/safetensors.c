@@ -9,6 +9,7 @@
 #include <string.h>
 
 static const char index_name[] = "model.safetensors.index.json";
+static const char usual_name[] = "model.safetensors";
 static const char suffix[] = ".safetensors";
 
 struct ew__safetensors {
@@ -249,11 +250,16 @@ static ew_status open_single(const char *dir, struct ew__safetensors **out) {
 
 ew_status ew__safetensors_open_dir(const char *dir, struct ew__safetensors **out) {
     *out = NULL;
-    char *path = join(dir, index_name);
-    if (path == NULL)
-        return EW_NO_MEMORY;
-    ew_status status = ew__path_exists(path) ? open_index(dir, path, out) : open_single(dir, out);
-    ew__free(path);
+    char *index = join(dir, index_name), *usual = join(dir, usual_name);
+    ew_status status = EW_NO_MEMORY;
+    if (index != NULL && ew__path_exists(index))
+        status = open_index(dir, index, out);
+    else if (usual != NULL && ew__path_exists(usual))
+        status = ew__safetensors_open(usual, out);
+    else if (index != NULL && usual != NULL)
+        status = open_single(dir, out);
+    ew__free(index);
+    ew__free(usual);
     return status;
 }
 

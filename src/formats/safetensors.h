@@ -13,7 +13,8 @@
 struct ew__safetensors; /* opaque; immutable after open */
 
 ew_status ew__safetensors_open(const char *path, struct ew__safetensors **out);
-/* A folder: model.safetensors.index.json with its shards, else the single *.safetensors file. */
+/* A folder: model.safetensors.index.json with its shards, else model.safetensors, else the single
+ * *.safetensors file. */
 ew_status ew__safetensors_open_dir(const char *dir, struct ew__safetensors **out);
 ew_status ew__safetensors_open_bytes(const void *bytes, size_t n, struct ew__safetensors **out);
 void ew__safetensors_close(struct ew__safetensors *set); /* NULL is fine */
