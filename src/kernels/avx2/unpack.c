@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Byte form of the types that published checkpoints use most; AVX-512 keeps these versions, for
+ * the work is bound by loads and stores. */
+#include "kernels/avx2/isa.h"
+
+#include "kernels/unpack.h"
+
+#include <immintrin.h>
+
+static inline __m128i load16(const void *p) {
+    return _mm_loadu_si128((const __m128i *)p);
+}
+static inline __m256i load32(const void *p) {
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+static inline void store32(uint8_t *p, __m256i x) {
+    _mm256_storeu_si256((__m256i *)(void *)p, x);
+}
+static inline __m256i low_nibbles(__m256i x) {
+    return _mm256_and_si256(x, _mm256_set1_epi8(15));
+}
+static inline __m256i high_nibbles(__m256i x) {
+    return low_nibbles(_mm256_srli_epi16(x, 4));
+}
+/* 16 bytes -> their low nibbles, then their high nibbles */
+static inline __m256i split_nibbles(const uint8_t *qs) {
+    __m128i x = load16(qs);
+    return low_nibbles(_mm256_set_m128i(_mm_srli_epi16(x, 4), x));
+}
+static inline __m256i iq4_levels(__m256i nibbles) {
+    const __m128i table = _mm_add_epi8(load16(ew__iq4_values), _mm_set1_epi8(127));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), nibbles);
+}
+static inline float half_at(const uint8_t d[2]) {
+    return _cvtsh_ss(ew__load_u16(d));
+}
+
+static inline void q4_0_block(const struct ew__block_q4_0 *block, uint8_t *u, float *s, float *m) {
+    float d = half_at(block->d);
+    store32(u, split_nibbles(block->qs));
+    ew__unpack_fill(s, m, 2, d, -8.0f * d);
+}
+
+static inline void q8_0_block(const struct ew__block_q8_0 *block, uint8_t *u, float *s, float *m) {
+    float d = half_at(block->d);
+    store32(u, _mm256_xor_si256(load32(block->qs), _mm256_set1_epi8(-128)));
+    ew__unpack_fill(s, m, 2, d, -128.0f * d);
+}
+
+static inline void iq4_nl_block(const struct ew__block_iq4_nl *block, uint8_t *u, float *s,
+                                float *m) {
+    float d = half_at(block->d);
+    store32(u, iq4_levels(split_nibbles(block->qs)));
+    ew__unpack_fill(s, m, 2, d, -127.0f * d);
+}
+
+/* Eight floats, each stored twice in a row. */
+static inline void store_twice(float *p, __m256 x) {
+    const __m256i low = _mm256_set_epi32(3, 3, 2, 2, 1, 1, 0, 0);
+    const __m256i high = _mm256_set_epi32(7, 7, 6, 6, 5, 5, 4, 4);
+    _mm256_storeu_ps(p, _mm256_permutevar8x32_ps(x, low));
+    _mm256_storeu_ps(p + 8, _mm256_permutevar8x32_ps(x, high));
+}
+
+/* ew__k4_scale_min for all eight sub-blocks: three words of packed 6-bit fields a, b, c; the first
+ * four scales are the low six bits of a, the other four c's low nibbles with a's top bits. */
+static inline void k4_scales(const uint8_t d[2], const uint8_t dmin[2], const uint8_t packed[12],
+                             float *s, float *m) {
+    uint32_t a = ew__load_u32(packed), b = ew__load_u32(packed + 4), c = ew__load_u32(packed + 8);
+    uint64_t scales = (a & 0x3f3f3f3fu) | (uint64_t)((c & 0x0f0f0f0fu) | (a >> 2 & 0x30303030u))
+                                              << 32;
+    uint64_t minima =
+        (b & 0x3f3f3f3fu) | (uint64_t)((c >> 4 & 0x0f0f0f0fu) | (b >> 2 & 0x30303030u)) << 32;
+    __m256i scale = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)scales));
+    __m256i minimum = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)minima));
+    store_twice(s, _mm256_mul_ps(_mm256_set1_ps(half_at(d)), _mm256_cvtepi32_ps(scale)));
+    /* the sign goes onto the unit: -(dmin * minimum), also for minimum 0 */
+    store_twice(m, _mm256_mul_ps(_mm256_set1_ps(-half_at(dmin)), _mm256_cvtepi32_ps(minimum)));
+}
+
+static inline void q4_k_block(const struct ew__block_q4_k *block, uint8_t *u, float *s, float *m) {
+    k4_scales(block->d, block->dmin, block->scales, s, m);
+    for (size_t p = 0; p < 4; p++) {
+        __m256i x = load32(block->qs + 32 * p);
+        store32(u + 64 * p, low_nibbles(x));
+        store32(u + 64 * p + 32, high_nibbles(x));
+    }
+}
+
+static inline void q5_k_block(const struct ew__block_q5_k *block, uint8_t *u, float *s, float *m) {
+    const __m256i one = _mm256_set1_epi8(1);
+    __m256i high = load32(block->qh);
+    k4_scales(block->d, block->dmin, block->scales, s, m);
+    for (size_t p = 0; p < 4; p++) {
+        __m256i x = load32(block->qs + 32 * p);
+        __m256i fifth = _mm256_slli_epi16(_mm256_and_si256(high, one), 4);
+        store32(u + 64 * p, _mm256_or_si256(low_nibbles(x), fifth));
+        high = _mm256_srli_epi16(high, 1);
+        fifth = _mm256_slli_epi16(_mm256_and_si256(high, one), 4);
+        store32(u + 64 * p + 32, _mm256_or_si256(high_nibbles(x), fifth));
+        high = _mm256_srli_epi16(high, 1);
+    }
+}
+
+static inline void q6_k_scales(const struct ew__block_q6_k *block, float *s, float *m) {
+    __m256 d = _mm256_set1_ps(half_at(block->d));
+    for (size_t g = 0; g < 16; g += 8) {
+        __m256i scale = _mm256_cvtepi8_epi32(
+            _mm_loadl_epi64((const __m128i *)(const void *)(block->scales + g)));
+        __m256 x = _mm256_mul_ps(d, _mm256_cvtepi32_ps(scale));
+        _mm256_storeu_ps(s + g, x);
+        _mm256_storeu_ps(m + g, _mm256_mul_ps(_mm256_set1_ps(-32.0f), x));
+    }
+}
+
+static inline void q6_k_block(const struct ew__block_q6_k *block, uint8_t *u, float *s, float *m) {
+    const __m256i two_bits = _mm256_set1_epi8(0x30);
+    q6_k_scales(block, s, m);
+    for (size_t half = 0; half < 2; half++) {
+        __m256i a = load32(block->ql + 64 * half), b = load32(block->ql + 64 * half + 32);
+        __m256i high = load32(block->qh + 32 * half);
+        __m256i h0 = _mm256_and_si256(_mm256_slli_epi16(high, 4), two_bits);
+        __m256i h1 = _mm256_and_si256(_mm256_slli_epi16(high, 2), two_bits);
+        __m256i h2 = _mm256_and_si256(high, two_bits);
+        __m256i h3 = _mm256_and_si256(_mm256_srli_epi16(high, 2), two_bits);
+        uint8_t *out = u + 128 * half;
+        store32(out, _mm256_or_si256(low_nibbles(a), h0));
+        store32(out + 32, _mm256_or_si256(low_nibbles(b), h1));
+        store32(out + 64, _mm256_or_si256(high_nibbles(a), h2));
+        store32(out + 96, _mm256_or_si256(high_nibbles(b), h3));
+    }
+}
+
+static inline void iq4_xs_block(const struct ew__block_iq4_xs *block, uint8_t *u, float *s,
+                                float *m) {
+    for (size_t b = 0; b < 8; b++)
+        store32(u + 32 * b, iq4_levels(split_nibbles(block->qs + 16 * b)));
+    ew__unpack_iq4_xs_scales(block, s, m);
+}
+
+EW__UNPACK_KERNEL(q4_0, EW__QK)
+EW__UNPACK_KERNEL(q8_0, EW__QK)
+EW__UNPACK_KERNEL(iq4_nl, EW__QK)
+EW__UNPACK_KERNEL(q4_k, EW__QKK)
+EW__UNPACK_KERNEL(q5_k, EW__QKK)
+EW__UNPACK_KERNEL(q6_k, EW__QKK)
+EW__UNPACK_KERNEL(iq4_xs, EW__QKK)

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/avx512/isa.h"
+
+#include "kernels/simd/fill.inc"
+
+void K(kernels_fill)(struct ew__kernels *table) {
+    fill_templates(table);
+    table->mul_u8 = K(mul_u8);
+    table->quantise_act = K(quantise_act);
+    table->isa = "avx512vnni";
+}
