@@ -251,12 +251,14 @@ static ew_status open_single(const char *dir, struct ew__safetensors **out) {
 ew_status ew__safetensors_open_dir(const char *dir, struct ew__safetensors **out) {
     *out = NULL;
     char *index = join(dir, index_name), *usual = join(dir, usual_name);
-    ew_status status = EW_NO_MEMORY;
-    if (index != NULL && ew__path_exists(index))
+    ew_status status;
+    if (index == NULL || usual == NULL)
+        status = EW_NO_MEMORY;
+    else if (ew__path_exists(index))
         status = open_index(dir, index, out);
-    else if (usual != NULL && ew__path_exists(usual))
+    else if (ew__path_exists(usual))
         status = ew__safetensors_open(usual, out);
-    else if (index != NULL && usual != NULL)
+    else
         status = open_single(dir, out);
     ew__free(index);
     ew__free(usual);
