@@ -1,5 +1,5 @@
 # What `cmake --install` puts where: program, headers, static and shared library, pkg-config file,
-# CMake package, manual page.
+# CMake package, manual page, and the model that is used when none is named.
 
 include(CMakePackageConfigHelpers)
 
@@ -7,6 +7,8 @@ function(ew_install)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/edgewise DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
     FILES_MATCHING PATTERN "*.h")
   install(FILES ${PROJECT_SOURCE_DIR}/docs/man/edgewise.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+
+  install(FILES ${PROJECT_SOURCE_DIR}/models/tiny.gguf DESTINATION ${CMAKE_INSTALL_DATADIR}/edgewise OPTIONAL)
 
   # Both kinds of library, each in its own export set: only the static one needs the libraries below.
   set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Edgewise)
