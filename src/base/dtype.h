@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Tensor element types: the one table of ids, names and block sizes. Ids below 64 are ggml's
- * (ggml.h, enum ggml_type); the rest exist in other containers only. Block structures live in
- * quant/blocks.h and are asserted against this table. */
+ * (ggml.h, enum ggml_type), 64 to 68 exist in other containers only, 138 to 140 are ik_llama.cpp's.
+ * Block structures live in quant/blocks.h and are asserted against this table. */
 #ifndef EW_BASE_DTYPE_H
 #define EW_BASE_DTYPE_H
 
@@ -42,13 +42,16 @@
     X(U16, 65, 1, 2, 0)                                                                            \
     X(U32, 66, 1, 4, 0)                                                                            \
     X(U64, 67, 1, 8, 0)                                                                            \
-    X(BOOL, 68, 1, 1, 0)
+    X(BOOL, 68, 1, 1, 0)                                                                           \
+    X(IQ3_K, 138, 256, 110, 1)                                                                     \
+    X(IQ4_K, 139, 256, 144, 1)                                                                     \
+    X(IQ5_K, 140, 256, 176, 1)
 
 typedef enum ew__dtype {
 #define EW__DTYPE_ENUM(name, id, elements, bytes, quantised) EW__##name = id,
     EW__DTYPE_MAP(EW__DTYPE_ENUM)
 #undef EW__DTYPE_ENUM
-        EW__DTYPE_COUNT = 69 /* one above the highest id: the size of tables indexed by type */
+        EW__DTYPE_COUNT = 141 /* one above the highest id: the size of tables indexed by type */
 } ew__dtype;
 
 struct ew__dtype_info {

@@ -33,7 +33,8 @@ bool ew__gguf_tensor_block(uint32_t type, uint32_t *elements, uint32_t *bytes) {
         {40, 64, 36},   // NVFP4
     };
     const struct ew__dtype_info *info = ew__dtype_info(type);
-    if (info->name != NULL && type < 64) { // ids from 64 on are this library's own
+    bool is_own = type >= EW__U8 && type <= EW__BOOL; // ids of other containers, not of GGUF
+    if (info->name != NULL && !is_own) {
         *elements = info->block_elements;
         *bytes = info->block_bytes;
         return true;

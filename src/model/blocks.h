@@ -20,6 +20,10 @@ struct ew__acts ew__prepare_acts(struct ew__workspace *ws, const float *x, size_
 /* y[j*ldy + i] = (W x_j)_i */
 void ew__project(struct ew__workspace *ws, const struct ew__matrix *w, const struct ew__acts *x,
                  float *y, size_t ldy);
+/* The same with f32 activations whatever the mode: for small matrices whose errors grow, the decay
+ * and strength of the delta rule. */
+void ew__project_exact(struct ew__workspace *ws, const struct ew__matrix *w,
+                       const struct ew__acts *x, float *y, size_t ldy);
 /* y[j] = rms_norm(x[j]) * w for t rows of H. */
 void ew__norm_rows(struct ew__workspace *ws, const float *x, const float *w, float *y, size_t t);
 /* y[i] += x[i] over t rows of H. */

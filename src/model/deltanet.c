@@ -113,12 +113,12 @@ static void project_inputs(struct ew__workspace *ws, const struct ew__delta_weig
                            uint32_t layer) {
     const struct ew__config *c = ws->model->config;
     size_t C = ew__conv_width(c), V = ew__value_width(c), nv = c->n_v_head;
-    const struct ew__matrix *const in[] = {&w->qkv, &w->z, &w->a, &w->b};
-    struct ew__acts acts = ew__prepare_acts(ws, ws->normed, c->n_embd, t, in, 4);
+    const struct ew__matrix *const in[] = {&w->qkv, &w->z};
+    struct ew__acts acts = ew__prepare_acts(ws, ws->normed, c->n_embd, t, in, 2);
     ew__project(ws, &w->qkv, &acts, ws->wide, C);
     ew__project(ws, &w->z, &acts, ws->narrow, V);
-    ew__project(ws, &w->a, &acts, ws->heads, 4 * nv);
-    ew__project(ws, &w->b, &acts, ws->heads + nv, 4 * nv);
+    ew__project_exact(ws, &w->a, &acts, ws->heads, 4 * nv);
+    ew__project_exact(ws, &w->b, &acts, ws->heads + nv, 4 * nv);
     ew__trace(ws, "in_proj_qkv", layer, ws->wide, t, C, C);
     ew__trace(ws, "in_proj_z", layer, ws->narrow, t, V, V);
     ew__trace(ws, "in_proj_a", layer, ws->heads, t, nv, 4 * nv);

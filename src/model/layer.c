@@ -27,6 +27,11 @@ void ew__project(struct ew__workspace *ws, const struct ew__matrix *w, const str
     ew__matmul(ws->model->kernels, ws->pool, w, x, ws->exact, y, ldy);
 }
 
+void ew__project_exact(struct ew__workspace *ws, const struct ew__matrix *w,
+                       const struct ew__acts *x, float *y, size_t ldy) {
+    ew__matmul(ws->model->kernels, ws->pool, w, x, true, y, ldy);
+}
+
 static void norm_task(void *context, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const struct rows_task *task = context;

@@ -106,6 +106,28 @@ struct ew__block_iq3_s {
     uint8_t scales[4];
 };
 
+/* ik_llama.cpp's own types (its ggml-common.h at 8337e4c): per 16 elements a signed scale and a bit
+ * of `extra` that chooses between two value tables. They occur beside the standard types in its
+ * mixes. */
+struct ew__block_iq3_k {
+    uint8_t d[2], extra[2];
+    uint8_t scales_h[2]; /* bit g: scale of group g is negative */
+    uint8_t scales_l[8]; /* nibble: (|scale| - 1) / 2 */
+    uint8_t qs[64];      /* 2 low bits */
+    uint8_t qh[32];      /* bit b of byte l: third bit of element 32 b + l */
+};
+struct ew__block_iq4_k {
+    uint8_t d[2], extra[2];
+    uint8_t scales_h[4], scales_l[8]; /* 2 high and 4 low bits of scale + 32 */
+    uint8_t qs[128];
+};
+struct ew__block_iq5_k {
+    uint8_t d[2], extra[2];
+    uint8_t scales_h[4], scales_l[8];
+    uint8_t qs[128];
+    uint8_t qh[32]; /* bit b of byte l: fifth bit of element 32 b + l */
+};
+
 /* X(TYPE, tag): the quantised types and the names of their structs */
 #define EW__BLOCK_MAP(X)                                                                           \
     X(Q4_0, q4_0)                                                                                  \
@@ -126,6 +148,12 @@ struct ew__block_iq3_s {
     X(IQ3_XXS, iq3_xxs)                                                                            \
     X(IQ3_S, iq3_s)
 
+/* Types that are decoded only: no kernel has a byte form for them. */
+#define EW__BLOCK_MAP_DECODE_ONLY(X)                                                               \
+    X(IQ3_K, iq3_k)                                                                                \
+    X(IQ4_K, iq4_k)                                                                                \
+    X(IQ5_K, iq5_k)
+
 /* The table of base/dtype.h as constants, EW__BYTES_Q4_0 = 18 and so on, to assert against. */
 enum {
 #define EW__BLOCK_SIZES(name, id, elements, bytes, quantised)                                      \
@@ -139,6 +167,7 @@ enum {
     _Static_assert(_Alignof(struct ew__block_##tag) == 1, "blocks lie at any address");            \
     _Static_assert(EW__ELEMENTS_##name == EW__QK || EW__ELEMENTS_##name == EW__QKK, "elements");
 EW__BLOCK_MAP(EW__BLOCK_ASSERT)
+EW__BLOCK_MAP_DECODE_ONLY(EW__BLOCK_ASSERT)
 #undef EW__BLOCK_ASSERT
 
 static inline float ew__float_of_bits(uint32_t bits) {

@@ -16,6 +16,7 @@ typedef void ew__decoder(const void *restrict src, float *restrict out, uint64_t
 #define EW__DECLARE_DECODER(name, tag)                                                             \
     void ew__decode_##tag(const void *restrict src, float *restrict out, uint64_t blocks);
 EW__BLOCK_MAP(EW__DECLARE_DECODER)
+EW__BLOCK_MAP_DECODE_ONLY(EW__DECLARE_DECODER)
 #undef EW__DECLARE_DECODER
 
 /* Plain floats: a block is one element. */

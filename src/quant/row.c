@@ -42,6 +42,9 @@ static const struct codec codecs[EW__DTYPE_COUNT] = {
     [EW__IQ2_S] = {BLOCKS(iq2_s)},
     [EW__IQ3_XXS] = {BLOCKS(iq3_xxs)},
     [EW__IQ3_S] = {BLOCKS(iq3_s)},
+    [EW__IQ3_K] = {BLOCKS(iq3_k)},
+    [EW__IQ4_K] = {BLOCKS(iq4_k)},
+    [EW__IQ5_K] = {BLOCKS(iq5_k)},
 };
 
 /* NULL for types that are not decoded, also for numbers that are no type at all. */
