@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Writes the seeds of fuzz_gguf, fuzz_safetensors and fuzz_json_config under a folder (normally
+ * tests/fuzz/corpus): a valid file and every broken one of the tests' tables, the large ones left
+ * out. Usage: make_seeds CORPUS */
+#include "support/bad_files.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { seed_bytes_max = 2048 };
+
+static const char *corpus;
+
+static void write_seed(const char *target, size_t number, const struct craft *file) {
+    char path[4096];
+    if (file->n > seed_bytes_max)
+        return;
+    snprintf(path, sizeof path, "%s/%s", corpus, target);
+    mkdir(path, 0777);
+    snprintf(path, sizeof path, "%s/%s/seed-%02zu", corpus, target, number);
+    FILE *out = fopen(path, "wb");
+    if (out == NULL || (file->n != 0 && fwrite(file->bytes, 1, file->n, out) != file->n) ||
+        fclose(out) != 0) {
+        fprintf(stderr, "cannot write %s\n", path);
+        exit(1);
+    }
+}
+
+/* Pairs of every type, and an alignment of 8. */
+static void add_every_type(struct gguf_plan *plan) {
+    static const struct {
+        uint32_t type;
+        unsigned bytes;
+        const char *key;
+    } types[] = {{1, 1, "i8"}, {3, 2, "i16"}, {6, 4, "f32"}, {10, 8, "u64"}, {12, 8, "f64"}};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        craft_fill(&gguf_plan_kv(plan, types[i].key, types[i].type)->value, 0x41, types[i].bytes);
+    gguf_plan_u32(plan, "general.alignment", 8);
+    plan->alignment = 8;
+    plan->version = 2;
+}
+
+static void gguf_seeds(void) {
+    for (size_t i = 0; i <= bad_gguf_count + 1; i++) {
+        struct gguf_plan plan;
+        struct craft file = {0};
+        gguf_plan_init(&plan);
+        if (i < bad_gguf_count)
+            bad_ggufs[i].damage(&plan);
+        else if (i == bad_gguf_count)
+            add_every_type(&plan);
+        gguf_plan_build(&plan, &file);
+        write_seed("fuzz_gguf", i, &file);
+        craft_free(&file);
+        gguf_plan_free(&plan);
+    }
+}
+
+static void safetensors_seeds(void) {
+    static const char valid[] =
+        "{\"__metadata__\":{\"format\":\"pt\"},"
+        "\"w\":{\"dtype\":\"BF16\",\"shape\":[2,3],\"data_offsets\":[4,16]},"
+        "\"s\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]},"
+        "\"q\":{\"dtype\":\"F4\",\"shape\":[4],\"data_offsets\":[16,18]}}";
+    struct craft file = {0};
+    for (size_t i = 0; i < bad_safetensors_count; i++) {
+        build_safetensors(bad_safetensors[i].header, bad_safetensors[i].claimed,
+                          bad_safetensors[i].data_bytes, &file);
+        write_seed("fuzz_safetensors", i, &file);
+        craft_free(&file);
+    }
+    build_safetensors(valid, 0, 18, &file);
+    write_seed("fuzz_safetensors", bad_safetensors_count, &file);
+    craft_free(&file);
+}
+
+static void json_seeds(void) {
+    static const char *const texts[] = {
+        "{\"hidden_size\":1024,\"rms_norm_eps\":1e-06,\"tie_word_embeddings\":true,\"x\":null}",
+        "{\"layer_types\":[\"linear_attention\",\"full_attention\"],\"rope\":{\"theta\":1e7}}",
+        "{\"big\":9223372036854775807,\"neg\":-1,\"whole\":3.0,\"part\":3.5,\"huge\":1e308}",
+        "{\"text\":\"a\\u0000b\\ud83d\\ude00\\n\",\"\":\"\"}",
+        "{\"a\":1,\"a\":2}",
+        "[[[[[[{\"a\":[{}]}]]]]]]",
+        "{\"bad\":\"\\ud800\"}",
+        "[1e400,-0,0.0e-9999]",
+        " \"text\" ",
+        "{\"\x80\":1}",
+    };
+    struct craft file = {0};
+    size_t n = sizeof texts / sizeof texts[0];
+    for (size_t i = 0; i < n; i++) {
+        craft_text(&file, texts[i]);
+        write_seed("fuzz_json_config", i, &file);
+        craft_free(&file);
+    }
+    craft_fill(&file, '[', 70);
+    craft_fill(&file, ']', 70);
+    write_seed("fuzz_json_config", n, &file);
+    craft_free(&file);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2) {
+        fprintf(stderr, "usage: make_seeds CORPUS\n");
+        return 2;
+    }
+    corpus = argv[1];
+    gguf_seeds();
+    safetensors_seeds();
+    json_seeds();
+    return 0;
+}
