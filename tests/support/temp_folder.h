@@ -10,7 +10,7 @@ struct temp_folder {
 };
 
 void temp_folder_make(struct temp_folder *folder);
-void temp_folder_remove(struct temp_folder *folder); /* with the files directly in it */
+void temp_folder_remove(struct temp_folder *folder);        /* with the files directly in it */
 size_t temp_folder_count(const struct temp_folder *folder); /* files in it, hidden ones too */
 /* folder/name in one of four rotating buffers. */
 const char *temp_path(const struct temp_folder *folder, const char *name);
