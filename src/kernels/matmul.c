@@ -9,8 +9,12 @@
 
 #include <math.h>
 
-#define ROW_BLOCK  16u            /* rows per work item */
-#define TILE_BYTES (256u * 1024u) /* activations of a token tile */
+#define ROW_BLOCK 16u /* rows per work item */
+/* Quantised rows unpacked at once while there are fewer tokens than that: their bytes stay in the
+ * first-level cache on the way to the product. */
+#define ROW_FEW     4u
+#define REST_TOKENS 32u
+#define TILE_BYTES  (256u * 1024u) /* activations of a token tile */
 
 struct job {
     const struct ew__kernels *kernels;
@@ -101,20 +105,36 @@ static struct ew__urows urows_in(void *scratch, const struct ew__matrix *w) {
                               is_narrow(w->type)};
 }
 
+/* Adds the product with the second term of the activations, a few tokens at a time. */
+static void add_rest(const struct job *job, const struct ew__urows *rows, size_t row, size_t r,
+                     size_t first, size_t t) {
+    float part[REST_TOKENS * ROW_BLOCK];
+    for (size_t j = 0; j < t; j += REST_TOKENS) {
+        size_t few = ew__min_size(REST_TOKENS, t - j);
+        job->kernels->mul_u8(rows, r, &job->x->rest, first + j, few, part, ROW_BLOCK);
+        for (size_t k = 0; k < few; k++)
+            job->kernels->add(job->y + (first + j + k) * job->ldy + row, part + k * ROW_BLOCK, r);
+    }
+}
+
 static void byte_rows(void *context, size_t begin, size_t end, void *scratch) {
     const struct job *job = context;
     const struct ew__matrix *w = job->w;
     struct ew__urows rows = urows_in(scratch, w);
     size_t groups = rows.n_pad / 16, tile = tile_tokens(rows.n_pad);
-    for (size_t row = begin; row < end; row += ROW_BLOCK) {
-        size_t r = ew__min_size(ROW_BLOCK, end - row);
+    size_t block = job->x->t < ROW_FEW ? ROW_FEW : ROW_BLOCK;
+    for (size_t row = begin; row < end; row += block) {
+        size_t r = ew__min_size(block, end - row);
         for (size_t i = 0; i < r; i++)
             job->kernels->unpack[w->type](row_at(w, row + i), w->n, rows.n_pad,
                                           rows.u + i * rows.n_pad, rows.s + i * groups,
                                           rows.m + i * groups);
-        for (size_t j = 0; j < job->x->t; j += tile)
-            job->kernels->mul_u8(&rows, r, &job->x->q, j, ew__min_size(tile, job->x->t - j),
-                                 job->y + j * job->ldy + row, job->ldy);
+        for (size_t j = 0; j < job->x->t; j += tile) {
+            size_t t = ew__min_size(tile, job->x->t - j);
+            job->kernels->mul_u8(&rows, r, &job->x->q, j, t, job->y + j * job->ldy + row, job->ldy);
+            if (job->x->fine)
+                add_rest(job, &rows, row, r, j, t);
+        }
     }
 }
 
@@ -139,6 +159,34 @@ void ew__quantise_acts(const struct ew__kernels *kernels, struct ew__pool *pool,
     q->n_pad = padded(n);
     struct quantise_job job = {kernels, x, ldx, n, q};
     ew__pool_run(pool, t, 8, quantise_tokens, &job);
+}
+
+struct rest_job {
+    struct quantise_job base;
+    const struct ew__qact *q;
+};
+
+static void quantise_rests(void *context, size_t begin, size_t end, void *scratch) {
+    const struct rest_job *job = context;
+    const struct ew__qact *q = job->q, *rest = job->base.q;
+    float *left = scratch;
+    for (size_t j = begin; j < end; j++) {
+        const float *x = job->base.x + j * job->base.ldx, *d = q->d + j * (q->n_pad / 32);
+        const int8_t *first = q->q + j * q->n_pad;
+        for (size_t k = 0; k < job->base.n; k++)
+            left[k] = x[k] - d[k / 32] * (float)first[k];
+        job->base.kernels->quantise_act(left, job->base.n, rest->n_pad, rest->q + j * rest->n_pad,
+                                        rest->d + j * (rest->n_pad / 32),
+                                        rest->sum + j * (rest->n_pad / 16));
+    }
+}
+
+void ew__quantise_rest(const struct ew__kernels *kernels, struct ew__pool *pool, const float *x,
+                       size_t ldx, size_t n, size_t t, const struct ew__qact *q,
+                       struct ew__qact *rest) {
+    rest->n_pad = padded(n);
+    struct rest_job job = {{kernels, x, ldx, n, rest}, q};
+    ew__pool_run(pool, t, 8, quantise_rests, &job);
 }
 
 /* Pieces small enough that the threads end together, large enough that taking one costs nothing:

@@ -31,6 +31,8 @@ struct ew__acts {
     size_t ldx, t;
     struct ew__qact q;
     bool quantised;
+    struct ew__qact rest; /* what q left over, quantised again: x = q + rest to 15 bits */
+    bool fine;            /* rest was made and is to be used */
 };
 
 /* Scratch a thread needs for matrices of up to n columns: the pool must be made with it. */
@@ -43,6 +45,12 @@ bool ew__matmul_wants_q8(const struct ew__kernels *kernels, const struct ew__mat
 /* Fills q from x in parallel over tokens. q's arrays have room for t rows. */
 void ew__quantise_acts(const struct ew__kernels *kernels, struct ew__pool *pool, const float *x,
                        size_t ldx, size_t n, size_t t, struct ew__qact *q);
+
+/* Fills rest from x - q, for projections whose input must be finer than 8 bits. Each thread needs
+ * scratch for n floats, which ew__matmul_scratch_bytes covers. */
+void ew__quantise_rest(const struct ew__kernels *kernels, struct ew__pool *pool, const float *x,
+                       size_t ldx, size_t n, size_t t, const struct ew__qact *q,
+                       struct ew__qact *rest);
 
 /* y[j*ldy + i] for all rows i and tokens j. With exact set, quantised weights are decoded to f32
  * and multiplied with f32 activations. */

@@ -17,6 +17,10 @@ static inline void ew__trace(const struct ew__workspace *ws, const char *what, u
  * workspace is not exact. The quantised form lives in ws->q until the next call. */
 struct ew__acts ew__prepare_acts(struct ew__workspace *ws, const float *x, size_t ldx, size_t t,
                                  const struct ew__matrix *const *w, size_t n_w);
+/* Adds a second term to prepared activations of width n: 15 bits instead of 8, twice the products.
+ * For the inputs of the delta rule and its output projection, whose rounding the recurrence carries
+ * on: on the interop models they make four fifths of the whole error (docs/kernels.md). */
+void ew__refine_acts(struct ew__workspace *ws, struct ew__acts *acts, size_t n);
 /* y[j*ldy + i] = (W x_j)_i */
 void ew__project(struct ew__workspace *ws, const struct ew__matrix *w, const struct ew__acts *x,
                  float *y, size_t ldy);

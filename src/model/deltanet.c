@@ -115,8 +115,9 @@ static void project_inputs(struct ew__workspace *ws, const struct ew__delta_weig
     size_t C = ew__conv_width(c), V = ew__value_width(c), nv = c->n_v_head;
     const struct ew__matrix *const in[] = {&w->qkv, &w->z};
     struct ew__acts acts = ew__prepare_acts(ws, ws->normed, c->n_embd, t, in, 2);
-    ew__project(ws, &w->qkv, &acts, ws->wide, C);
     ew__project(ws, &w->z, &acts, ws->narrow, V);
+    ew__refine_acts(ws, &acts, c->n_embd);
+    ew__project(ws, &w->qkv, &acts, ws->wide, C);
     ew__project_exact(ws, &w->a, &acts, ws->heads, 4 * nv);
     ew__project_exact(ws, &w->b, &acts, ws->heads + nv, 4 * nv);
     ew__trace(ws, "in_proj_qkv", layer, ws->wide, t, C, C);
@@ -144,6 +145,7 @@ void ew__delta_mixer(struct ew__workspace *ws, const struct ew__delta_weights *w
     ew__trace(ws, "gated_norm", layer, ws->wide, t, V, V);
     const struct ew__matrix *const out[] = {&w->out};
     struct ew__acts acts = ew__prepare_acts(ws, ws->wide, V, t, out, 1);
+    ew__refine_acts(ws, &acts, V);
     ew__project(ws, &w->out, &acts, ws->out, c->n_embd);
     ew__trace(ws, "out_proj", layer, ws->out, t, c->n_embd, c->n_embd);
 }

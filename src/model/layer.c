@@ -22,6 +22,14 @@ struct ew__acts ew__prepare_acts(struct ew__workspace *ws, const float *x, size_
     return acts;
 }
 
+void ew__refine_acts(struct ew__workspace *ws, struct ew__acts *acts, size_t n) {
+    if (acts->quantised)
+        ew__quantise_rest(ws->model->kernels, ws->pool, acts->x, acts->ldx, n, acts->t, &ws->q,
+                          &ws->rest);
+    acts->rest = ws->rest;
+    acts->fine = acts->quantised;
+}
+
 void ew__project(struct ew__workspace *ws, const struct ew__matrix *w, const struct ew__acts *x,
                  float *y, size_t ldy) {
     ew__matmul(ws->model->kernels, ws->pool, w, x, ws->exact, y, ldy);

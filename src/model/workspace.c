@@ -40,7 +40,8 @@ static ew_status take_all(struct ew__workspace *ws) {
     size_t kv = (size_t)c->n_head_kv * c->head_dim, conv = ew__conv_width(c),
            V = ew__value_width(c);
     size_t n_pad = ew__round_up(widest_input(c), 64), half = c->n_rot / 2;
-    float *q_bytes = NULL; // four int8 in the place of a float
+    size_t n_rest = ew__round_up(ew__max_size(H, V), 64);
+    float *q_bytes = NULL, *rest_bytes = NULL; // four int8 in the place of a float
     ws->q.n_pad = n_pad;
     const struct buffer buffers[] = {
         {&ws->x, H, T},
@@ -58,9 +59,13 @@ static ew_status take_all(struct ew__workspace *ws) {
         {&q_bytes, n_pad / 4, T},
         {&ws->q.d, n_pad / 32, T},
         {&ws->q.sum, n_pad / 16, T},
+        {&rest_bytes, n_rest / 4, T},
+        {&ws->rest.d, n_rest / 32, T},
+        {&ws->rest.sum, n_rest / 16, T},
     };
     EW__TRY(take_buffers(ws, buffers, sizeof buffers / sizeof buffers[0]));
     ws->q.q = (int8_t *)q_bytes;
+    ws->rest.q = (int8_t *)rest_bytes;
     return EW_OK;
 }
 
