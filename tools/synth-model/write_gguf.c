@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "convert/spelling.h"
+#include "convert/string_list.h"
 #include "weights.h"
 
 #include <stdio.h>
@@ -54,36 +55,7 @@ static ew_status fill(const struct synth_job *job, ew__role role, uint32_t layer
                          &source, put, writer);
 }
 
-/* Strings laid one after the other, cut into views when all are there. */
-struct string_list {
-    struct ew__buf text;
-    size_t *ends;
-    struct ew__str *strings;
-    uint32_t n;
-};
-
-static ew_status list_init(struct string_list *list, struct ew__arena *arena, size_t capacity) {
-    *list = (struct string_list){0};
-    ew__buf_init(&list->text, (size_t)1 << 28);
-    list->ends = ew__arena_alloc(arena, capacity * sizeof *list->ends);
-    list->strings = ew__arena_alloc(arena, capacity * sizeof *list->strings);
-    return list->ends != NULL && list->strings != NULL ? EW_OK : EW_NO_MEMORY;
-}
-
-static void list_end(struct string_list *list) {
-    list->ends[list->n++] = list->text.n;
-}
-
-static ew_status list_cut(struct string_list *list) {
-    EW__TRY(ew__buf_status(&list->text));
-    for (uint32_t i = 0; i < list->n; i++) {
-        size_t start = i == 0 ? 0 : list->ends[i - 1];
-        list->strings[i] = ew__str_of(list->text.bytes + start, list->ends[i] - start);
-    }
-    return EW_OK;
-}
-
-static ew_status list_tokens(const struct vocab *vocab, struct string_list *tokens,
+static ew_status list_tokens(const struct vocab *vocab, struct ew__string_list *tokens,
                              int32_t *types) {
     struct ew__spelling spelling;
     ew__spelling_init(&spelling);
@@ -100,25 +72,27 @@ static ew_status list_tokens(const struct vocab *vocab, struct string_list *toke
             types[id] = 5;
             (void)ew__buf_add_format(&tokens->text, "[PAD%u]", id);
         }
-        list_end(tokens);
+        EW__TRY(ew__string_list_end(tokens));
     }
-    return list_cut(tokens);
+    ew__string_list_cut(tokens);
+    return EW_OK;
 }
 
-static ew_status list_merges(const struct vocab *vocab, struct string_list *merges) {
+static ew_status list_merges(const struct vocab *vocab, struct ew__string_list *merges) {
     struct ew__spelling spelling;
     ew__spelling_init(&spelling);
     for (uint32_t i = 0; i < vocab->n_merges; i++) {
         (void)ew__spell(&spelling, vocab->tokens[vocab->merges[i].left], &merges->text);
         (void)ew__buf_add(&merges->text, " ", 1);
         (void)ew__spell(&spelling, vocab->tokens[vocab->merges[i].right], &merges->text);
-        list_end(merges);
+        EW__TRY(ew__string_list_end(merges));
     }
-    return list_cut(merges);
+    ew__string_list_cut(merges);
+    return EW_OK;
 }
 
-static ew_status add_lists(const struct vocab *vocab, struct string_list *tokens,
-                           struct string_list *merges, int32_t *types,
+static ew_status add_lists(const struct vocab *vocab, struct ew__string_list *tokens,
+                           struct ew__string_list *merges, int32_t *types,
                            struct ew__gguf_writer *writer) {
     EW__TRY(list_tokens(vocab, tokens, types));
     EW__TRY(list_merges(vocab, merges));
@@ -138,13 +112,13 @@ static ew_status add_lists(const struct vocab *vocab, struct string_list *tokens
 
 static ew_status add_vocab(const struct vocab *vocab, struct ew__gguf_writer *writer) {
     struct ew__arena arena = {0};
-    struct string_list tokens = {0}, merges = {0};
+    struct ew__string_list tokens = {0}, merges = {0};
     int32_t *types = ew__arena_alloc(&arena, vocab->n_total * sizeof *types);
     ew_status status = types != NULL ? EW_OK : EW_NO_MEMORY;
     if (status == EW_OK)
-        status = list_init(&tokens, &arena, vocab->n_total);
+        status = ew__string_list_init(&tokens, &arena, vocab->n_total);
     if (status == EW_OK)
-        status = list_init(&merges, &arena, vocab->n_merges);
+        status = ew__string_list_init(&merges, &arena, vocab->n_merges);
     if (status == EW_OK)
         status = add_lists(vocab, &tokens, &merges, types, writer);
     ew__buf_release(&tokens.text);
