@@ -17,10 +17,11 @@
 
 /* Workers spin this long for the next job before they sleep: longer than the gap between two
  * matrices of a layer, shorter than a scheduler tick. */
-#define SPIN_NS      40000u
-#define SPIN_ROUNDS  64u   /* pauses between two looks at the clock */
-#define YIELD_ROUNDS 2000u /* the caller's pauses before it gives the processor to a late worker   \
-                            */
+#define SPIN_NS 40000u
+/* Pauses between two looks at the clock. */
+#define SPIN_ROUNDS 64u
+/* The caller's pauses before it gives the processor to a late worker. */
+#define YIELD_ROUNDS 2000u
 
 struct worker {
     struct ew__pool *pool;

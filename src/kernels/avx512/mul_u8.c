@@ -19,7 +19,7 @@ EW__INLINE __m512 spread_groups(const float *s) {
 /* Two scales, one for each block of 32, to the eight lanes of each block. */
 EW__INLINE __m512 spread_blocks(const float *d) {
     const __m512i lanes = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
-    __m128 pair = _mm_castpd_ps(_mm_load_sd((const double *)(const void *)d));
+    __m128 pair = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(const void *)d));
     return _mm512_permutevar_ps(_mm512_broadcast_f32x4(pair), lanes);
 }
 

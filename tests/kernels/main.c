@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+/* kernel_check [--seed N] [--op NAME] [--isa NAME] [--list] [--bench] [--threads N] */
+#include "check.h"
+
+#include "quant/blocks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct options {
+    uint64_t seed;
+    const char *op, *isa;
+    uint32_t threads;
+    bool list, bench;
+};
+
+struct entry {
+    const char *name;
+    void (*check)(struct check *c); /* NULL: unpack of `type` */
+    ew__dtype type;
+};
+
+static const struct entry entries[] = {
+#define CHECK_OP(name, result, parameters) {#name, check_##name, EW__F32},
+    EW__OPS(CHECK_OP)
+#undef CHECK_OP
+#define CHECK_UNPACK(name, suffix) {"unpack_" #suffix, NULL, EW__##name},
+        EW__BLOCK_MAP(CHECK_UNPACK)
+#undef CHECK_UNPACK
+};
+#define ENTRIES (sizeof entries / sizeof *entries)
+
+static bool wanted(const char *filter, const char *name) {
+    return filter == NULL || strcmp(filter, name) == 0;
+}
+
+/* The bytes of the names mix into the seed, so that an op alone repeats what it did among all. */
+static uint64_t seed_for(uint64_t seed, const char *isa, const char *op) {
+    for (const char *p = isa; *p; p++)
+        seed = (seed ^ (uint8_t)*p) * 0x100000001b3u;
+    for (const char *p = op; *p; p++)
+        seed = (seed ^ (uint8_t)*p) * 0x100000001b3u;
+    return seed;
+}
+
+static size_t run_entry(struct check *c, const struct entry *entry, uint64_t seed) {
+    c->op = entry->name;
+    c->rng = seed_for(seed, c->k->isa, entry->name);
+    c->cases = c->failures = 0;
+    if (entry->check != NULL)
+        entry->check(c);
+    else
+        check_unpack(c, entry->type);
+    if (c->cases == 0) {
+        printf("FAIL %s/%s: no case ran\n", c->k->isa, c->op);
+        c->failures++;
+    }
+    if (c->failures > 0)
+        printf("     %s/%s: %zu failures in %zu cases\n", c->k->isa, c->op, c->failures, c->cases);
+    return c->failures;
+}
+
+/* Returns the number of failures; adds to *cases. */
+static size_t run_set(struct check *c, const struct options *options, size_t *cases) {
+    size_t failures = 0, ops = 0, set_cases = 0;
+    for (size_t i = 0; i < ENTRIES; i++) {
+        if (!wanted(options->op, entries[i].name))
+            continue;
+        failures += run_entry(c, &entries[i], options->seed);
+        set_cases += c->cases;
+        ops++;
+    }
+    printf("%-14s %3zu kernels, %zu cases, %zu failures\n", c->k->isa, ops, set_cases, failures);
+    *cases += set_cases;
+    return failures;
+}
+
+static int check_all(const struct options *options) {
+    struct check c = {.scalar = ew__kernels_select("scalar")};
+    size_t failures = 0, cases = 0;
+    printf("seed %llu\n", (unsigned long long)options->seed);
+    check_open(&c);
+    for (size_t i = 0; i < ew__kernels_isa_count(); i++) {
+        if (!wanted(options->isa, ew__kernels_isa_name(i)))
+            continue;
+        c.k = ew__kernels_select(ew__kernels_isa_name(i));
+        failures += run_set(&c, options, &cases);
+    }
+    check_close(&c);
+    if (cases == 0)
+        printf("FAIL: no case ran\n");
+    return failures > 0 || cases == 0;
+}
+
+static void list(void) {
+    for (size_t i = 0; i < ew__kernels_isa_count(); i++)
+        printf("isa %s\n", ew__kernels_isa_name(i));
+    for (size_t i = 0; i < ENTRIES; i++)
+        printf("op %s\n", entries[i].name);
+}
+
+static int usage(void) {
+    fprintf(stderr, "usage: kernel_check [--seed N] [--op NAME] [--isa NAME] [--list] [--bench] "
+                    "[--threads N]\n");
+    return 2;
+}
+
+int main(int argc, char **argv) {
+    struct options options = {.seed = (uint64_t)time(NULL)};
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+        if (strcmp(argv[i], "--list") == 0)
+            options.list = true;
+        else if (strcmp(argv[i], "--bench") == 0)
+            options.bench = true;
+        else if (value == NULL)
+            return usage();
+        else if (i++, strcmp(argv[i - 1], "--seed") == 0)
+            options.seed = strtoull(value, NULL, 10);
+        else if (strcmp(argv[i - 1], "--op") == 0)
+            options.op = value;
+        else if (strcmp(argv[i - 1], "--isa") == 0)
+            options.isa = value;
+        else if (strcmp(argv[i - 1], "--threads") == 0)
+            options.threads = (uint32_t)strtoul(value, NULL, 10);
+        else
+            return usage();
+    }
+    if (options.list) {
+        list();
+        return 0;
+    }
+    if (!options.bench)
+        return check_all(&options);
+    const struct ew__kernels *k = ew__kernels_select(options.isa);
+    if (k == NULL)
+        return usage();
+    bench_run(k, options.threads, options.op);
+    return 0;
+}
