@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/neon_dotprod/isa.h"
+
+void K(kernels_fill)(struct ew__kernels *table) {
+    table->mul_u8 = K(mul_u8);
+    table->isa = "neon_dotprod";
+}
