@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+/* edgewise bench: how fast a model reads and writes on this machine. */
+#include "commands.h"
+
+#include "interrupt.h"
+#include "json.h"
+#include "load.h"
+#include "measure.h"
+#include "terminal.h"
+#include "text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REPETITIONS_MAX = 1000, FIRST_TOKEN_PROMPT = 16, PIECE = 512, TOKENS_MAX = 1 << 24 };
+static const uint64_t SEED = 20260101;
+
+typedef struct bench_args {
+    model_args model;
+    uint64_t n_prefill, n_decode, depth, repetitions;
+    bool json;
+} bench_args;
+
+static const option OPTIONS[] = {
+    OPT_COUNT(bench_args, n_prefill, 'p', "prefill", "N", 0, TOKENS_MAX,
+              "tokens of the prompt; default 512; 0 leaves prefill out"),
+    OPT_COUNT(bench_args, n_decode, 'n', "decode", "N", 0, TOKENS_MAX,
+              "tokens to generate; default 64; 0 leaves decoding out"),
+    OPT_COUNT(bench_args, depth, 'd', "depth", "N", 0, TOKENS_MAX,
+              "tokens in the context before decoding, not timed; default 0"),
+    OPT_COUNT(bench_args, repetitions, 'r', "repetitions", "N", 1, REPETITIONS_MAX,
+              "measure N times and show the median; default 3"),
+    OPT_THREADS(bench_args),
+    OPT_KV(bench_args, "f16"),
+    OPT_EXACT(bench_args),
+    OPT_COUNT(bench_args, model.n_batch, 0, "batch", "N", 1, 4096,
+              "tokens computed in one pass of prefill; default 512"),
+    OPT_JSON(bench_args),
+};
+
+static const example EXAMPLES[] = {
+    {"edgewise bench model.gguf", "512 tokens of prompt, 64 of answer, three times"},
+    {"edgewise bench model.gguf -p 2048 -n 128 -d 4096 -t 4",
+     "with four threads, deep in a context"},
+    {"edgewise bench model.gguf --json", "one object for a script"},
+};
+
+typedef struct bench {
+    const bench_args *args;
+    const char *path;
+    ew_model *model;
+    ew_session *session;
+    ew_snapshot *at_depth;
+    ew_model_info info;
+    int32_t *ids;
+    double *prefill, *decode, *first; /* [repetitions] tokens/s, tokens/s, seconds */
+    double load_seconds;
+    uint64_t peak_rss;
+    progress bar;
+    uint64_t steps_done;
+} bench;
+
+static ew_status read_ids(bench *b, const int32_t *ids, size_t n) {
+    ew_status status = EW_OK;
+    for (size_t at = 0; at < n && status == EW_OK; at += PIECE) {
+        size_t piece = n - at < PIECE ? n - at : PIECE;
+        status = interrupt_seen() ? EW_CANCELLED : ew_session_eval(b->session, ids + at, piece);
+        progress_at(&b->bar, b->steps_done += piece);
+    }
+    return status;
+}
+
+static ew_status time_prefill(bench *b, double *tokens_per_second) {
+    size_t n = (size_t)b->args->n_prefill;
+    ew_session_clear(b->session);
+    double start = clock_now();
+    ew_status status = read_ids(b, b->ids, n);
+    *tokens_per_second = (double)n / (clock_now() - start);
+    return status;
+}
+
+/* Generates greedily from `token` on; choosing the token is part of the time. */
+static ew_status decode(bench *b, int32_t token, size_t n) {
+    ew_status status = EW_OK;
+    for (size_t i = 0; i < n && status == EW_OK; i++) {
+        status = interrupt_seen() ? EW_CANCELLED : ew_session_eval(b->session, &token, 1);
+        if (status == EW_OK)
+            token = measure_greedy(b->session);
+        progress_at(&b->bar, ++b->steps_done);
+    }
+    return status;
+}
+
+static void note_peak(bench *b) {
+    ew_system_info system = EW_INIT(ew_system_info);
+    if (ew_system_get_info(&system) == EW_OK)
+        b->peak_rss = system.peak_rss_bytes;
+}
+
+/* The first repetition evaluates the depth, later ones return to it by a snapshot. The peak of
+ * memory is read before the copy is made: it is the bench's, not the model's. */
+static ew_status go_to_depth(bench *b, size_t repetition) {
+    size_t depth = (size_t)b->args->depth;
+    if (repetition > 0 && b->at_depth != NULL)
+        return ew_session_restore(b->session, b->at_depth);
+    ew_session_clear(b->session);
+    ew_status status = read_ids(b, b->ids, depth);
+    if (status != EW_OK || depth == 0 || b->args->repetitions == 1)
+        return status;
+    note_peak(b);
+    return ew_session_snapshot(b->session, &b->at_depth);
+}
+
+static ew_status time_decode(bench *b, size_t repetition, double *tokens_per_second) {
+    size_t n = (size_t)b->args->n_decode;
+    ew_status status = go_to_depth(b, repetition);
+    if (status != EW_OK)
+        return status;
+    int32_t token = b->args->depth > 0 ? measure_greedy(b->session) : b->ids[0];
+    double start = clock_now();
+    status = decode(b, token, n);
+    *tokens_per_second = (double)n / (clock_now() - start);
+    return status;
+}
+
+static ew_status time_first_token(bench *b, double *seconds) {
+    ew_session_clear(b->session);
+    double start = clock_now();
+    ew_status status = ew_session_eval(b->session, b->ids, FIRST_TOKEN_PROMPT);
+    if (status == EW_OK)
+        (void)measure_greedy(b->session);
+    *seconds = clock_now() - start;
+    return status;
+}
+
+/* Weights come into memory and processors up to speed before anything is timed. */
+static ew_status warm_up(bench *b) {
+    size_t n = b->args->n_prefill < FIRST_TOKEN_PROMPT ? FIRST_TOKEN_PROMPT
+               : b->args->n_prefill < PIECE            ? (size_t)b->args->n_prefill
+                                                       : PIECE;
+    ew_status status = ew_session_eval(b->session, b->ids, n);
+    ew_session_clear(b->session);
+    return status == EW_OK ? decode(b, b->ids[0], b->args->n_decode < 4 ? 1 : 4) : status;
+}
+
+static uint64_t steps(const bench_args *args) {
+    uint64_t decoding = args->n_decode == 0 ? 0 : args->depth + args->repetitions * args->n_decode;
+    return args->repetitions * args->n_prefill + decoding;
+}
+
+static ew_status measure(bench *b) {
+    ew_status status = warm_up(b);
+    b->steps_done = 0;
+    for (size_t i = 0; i < b->args->repetitions && status == EW_OK; i++)
+        status = time_first_token(b, &b->first[i]);
+    for (size_t i = 0; i < b->args->repetitions && b->args->n_prefill > 0 && status == EW_OK; i++)
+        status = time_prefill(b, &b->prefill[i]);
+    for (size_t i = 0; i < b->args->repetitions && b->args->n_decode > 0 && status == EW_OK; i++)
+        status = time_decode(b, i, &b->decode[i]);
+    if (b->at_depth == NULL)
+        note_peak(b);
+    return status;
+}
+
+static spread spread_of(double *values, const bench *b, uint64_t tokens) {
+    return tokens == 0 ? (spread){0} : measure_spread(values, (size_t)b->args->repetitions);
+}
+
+static double gigabytes_per_second(const bench *b, double tokens_per_second) {
+    return (double)b->info.bytes_per_token * tokens_per_second * 1e-9;
+}
+
+static const char *kv_name(const bench *b) {
+    return b->args->model.kv != NULL ? b->args->model.kv : "f16";
+}
+
+static void json_speed(json *j, const char *key, uint64_t tokens, spread s) {
+    json_key(j, key);
+    json_open(j, '{');
+    json_put_count(j, "tokens", tokens);
+    json_put_real(j, "tokens_per_second", s.median);
+    json_put_real(j, "median", s.median);
+    json_put_real(j, "min", s.least);
+    json_put_real(j, "max", s.most);
+}
+
+static void json_result(const bench *b, spread prefill, spread decoded, spread first) {
+    json j = {.out = stdout};
+    json_open(&j, '{');
+    json_put_text(&j, "model", b->path);
+    json_speed(&j, "prefill", b->args->n_prefill, prefill);
+    json_close(&j, '}');
+    json_speed(&j, "decode", b->args->n_decode, decoded);
+    json_put_real(&j, "gigabytes_per_second", gigabytes_per_second(b, decoded.median));
+    json_close(&j, '}');
+    json_put_count(&j, "depth", b->args->depth);
+    json_put_count(&j, "repetitions", b->args->repetitions);
+    json_put_count(&j, "threads", b->info.n_threads);
+    json_put_text(&j, "isa", b->info.isa);
+    json_put_text(&j, "kv", kv_name(b));
+    json_put_flag(&j, "exact", b->args->model.exact);
+    json_put_count(&j, "n_batch", b->args->model.n_batch);
+    json_put_count(&j, "bytes_per_token", b->info.bytes_per_token);
+    json_put_count(&j, "weight_bytes", b->info.weight_bytes);
+    json_put_count(&j, "peak_rss_bytes", b->peak_rss);
+    json_put_real(&j, "load_seconds", b->load_seconds);
+    json_put_real(&j, "first_token_seconds", first.median);
+    json_close(&j, '}');
+    fputc('\n', stdout);
+}
+
+static void print_row(const char *what, uint64_t tokens, spread s, const char *more) {
+    if (tokens > 0)
+        printf("  %-10s %8llu %12.2f %12.2f %12.2f%s\n", what, (unsigned long long)tokens, s.median,
+               s.least, s.most, more);
+}
+
+static void print_result(const bench *b, spread prefill, spread decoded, spread first) {
+    char weights[TEXT_SIZE_MAX];
+    char per_token[TEXT_SIZE_MAX];
+    char peak[TEXT_SIZE_MAX];
+    char bandwidth[48];
+    text_size(weights, b->info.weight_bytes);
+    text_size(per_token, b->info.bytes_per_token);
+    text_size(peak, b->peak_rss);
+    snprintf(bandwidth, sizeof(bandwidth), "   %.2f GB/s of weights",
+             gigabytes_per_second(b, decoded.median));
+    text_print_line(stdout, b->path, 200);
+    printf(": %s, %s read per token\n%s kernels, %u threads, kv %s%s, batch %llu, depth %llu, "
+           "%llu repetitions\n\n",
+           weights, per_token, b->info.isa, b->info.n_threads, kv_name(b),
+           b->args->model.exact ? ", exact" : "", (unsigned long long)b->args->model.n_batch,
+           (unsigned long long)b->args->depth, (unsigned long long)b->args->repetitions);
+    printf("  %-10s %8s %12s %12s %12s\n", "tokens/s", "tokens", "median", "min", "max");
+    print_row("prefill", b->args->n_prefill, prefill, "");
+    print_row("decode", b->args->n_decode, decoded, bandwidth);
+    printf("\nload %.3f s, first token of a %d-token prompt %.3f s, peak memory %s\n",
+           b->load_seconds, FIRST_TOKEN_PROMPT, first.median, peak);
+}
+
+static size_t positions(const bench_args *args) {
+    uint64_t most = args->depth + args->n_decode;
+    most = most < args->n_prefill ? args->n_prefill : most;
+    return (size_t)(most < PIECE ? PIECE : most);
+}
+
+static int prepare(bench *b) {
+    size_t n_ids = positions(b->args);
+    size_t n = (size_t)b->args->repetitions;
+    double start = clock_now();
+    int status = load_model(b->path, &b->args->model, &b->model);
+    b->load_seconds = clock_now() - start;
+    if (status != EXIT_DONE)
+        return status;
+    ew_model_get_info(b->model, &b->info);
+    b->ids = calloc(n_ids, sizeof(*b->ids));
+    b->prefill = calloc(3 * n, sizeof(*b->prefill));
+    if (b->ids == NULL || b->prefill == NULL)
+        return text_fail("out of memory for %zu tokens", n_ids);
+    b->decode = b->prefill + n;
+    b->first = b->decode + n;
+    measure_ids(b->ids, n_ids, b->info.n_vocab, SEED);
+    return load_session(b->model, n_ids, &b->session);
+}
+
+static int run_bench(bench *b) {
+    int prepared = prepare(b);
+    if (prepared != EXIT_DONE)
+        return prepared;
+    interrupt_begin(b->session);
+    progress_begin(&b->bar, "measuring", "tokens", steps(b->args));
+    ew_status status = measure(b);
+    progress_end(&b->bar);
+    interrupt_end();
+    if (status != EW_OK)
+        return text_fail_with(status);
+    spread prefill = spread_of(b->prefill, b, b->args->n_prefill);
+    spread decoded = spread_of(b->decode, b, b->args->n_decode);
+    spread first = spread_of(b->first, b, 1);
+    if (b->args->json)
+        json_result(b, prefill, decoded, first);
+    else
+        print_result(b, prefill, decoded, first);
+    return EXIT_DONE;
+}
+
+static int bench_main(int argc, char **argv) {
+    bench_args args = {
+        .model = {.n_batch = 512}, .n_prefill = 512, .n_decode = 64, .repetitions = 3};
+    operands found;
+    int status = options_parse(&cmd_bench, argc, argv, &args, &found);
+    if (status != OPTIONS_GO_ON)
+        return status;
+    bench b = {.args = &args, .path = load_path(&found)};
+    b.info = (ew_model_info)EW_INIT(ew_model_info);
+    status = b.path == NULL ? EXIT_FAILED : run_bench(&b);
+    ew_snapshot_free(b.at_depth);
+    ew_session_free(b.session);
+    ew_model_free(b.model);
+    free(b.ids);
+    free(b.prefill);
+    return status;
+}
+
+const command cmd_bench = {
+    .name = "bench",
+    .synopsis = "[MODEL] [-p 512] [-n 64] [-d DEPTH] [-r 3] [-t THREADS] [--json]",
+    .summary = "how fast a model reads and writes on this machine",
+    .about = "After a warm-up, measures prefill (random tokens on an empty context), decoding "
+             "(greedy, one token at a time, after DEPTH tokens) and the time to the first token of "
+             "a short prompt. Shows median, minimum and maximum of the repetitions.\n\n"
+             "bytes_per_token is what decoding one token reads of the weights; peak_rss_bytes "
+             "leaves out the copy of the context that repetitions at a depth start from.",
+    .options = OPTIONS,
+    .n_options = sizeof(OPTIONS) / sizeof(OPTIONS[0]),
+    .operand = "MODEL",
+    .most_operands = 1,
+    .examples = EXAMPLES,
+    .n_examples = sizeof(EXAMPLES) / sizeof(EXAMPLES[0]),
+    .main = bench_main,
+};
