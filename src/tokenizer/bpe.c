@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-enum { short_piece = 64 };
-
 ew_status ew__merges_init(struct ew__merges *merges, size_t expected) {
     size_t capacity = 16;
     while (capacity / 2 < expected)
@@ -40,8 +38,8 @@ void ew__merges_add(struct ew__merges *merges, uint32_t left, uint32_t right, ui
 /* Short pieces: arrays on the stack, the best pair found by scanning. */
 
 struct symbols {
-    uint32_t id[short_piece];
-    uint32_t rank[short_piece], result[short_piece]; /* of the pair (i, i + 1) */
+    uint32_t id[EW__BPE_SHORT_MAX];
+    uint32_t rank[EW__BPE_SHORT_MAX], result[EW__BPE_SHORT_MAX]; /* of the pair (i, i + 1) */
     size_t n;
 };
 
@@ -64,8 +62,7 @@ static void join(const struct ew__merges *merges, struct symbols *s, size_t i) {
         rank_pair(merges, s, i);
 }
 
-static size_t merge_short(const struct ew__merges *merges, const char *piece, size_t n,
-                          uint32_t *out) {
+size_t ew__bpe_short(const struct ew__merges *merges, const char *piece, size_t n, uint32_t *out) {
     struct symbols s = {.n = n};
     for (size_t i = 0; i < n; i++)
         s.id[i] = merges->byte_ids[(uint8_t)piece[i]];
@@ -85,110 +82,129 @@ static size_t merge_short(const struct ew__merges *merges, const char *piece, si
 }
 
 /* Long pieces: a symbol lives at its first byte. Its length stands at its first and its last byte,
- * so both neighbours are found without links. The heap holds rank << 32 | position; an entry whose
- * rank is no longer that of the pair at the position is stale and skipped (a pair never returns to
- * a position: symbols only grow). */
+ * so both neighbours are found without links. The ranks of the pairs are the leaves of a tree of
+ * minima with `fan` children per node: the best pair, leftmost on ties, is found and a rank changed
+ * in O(log n), mostly within few cache lines, since merges of one rank sweep from left to right. */
+
+enum { fan = 16, levels_max = 9 };
 
 struct merging {
     const struct ew__merges *merges;
     size_t n;
-    uint64_t *heap; /* at most 2 n entries: n - 1 at first, two more per merge, one less each */
-    uint32_t *id;   /* by first byte */
-    uint32_t *rank; /* of the pair that starts here */
-    uint32_t *length;
-    size_t heap_n;
+    uint32_t *id;                /* by first byte */
+    uint16_t *length;            /* at most EW__TOKEN_BYTES_MAX */
+    uint32_t *level[levels_max]; /* level[0]: rank of the pair that starts at a byte */
+    unsigned levels;             /* the last one has `fan` nodes */
 };
 
 static ew_status lay_out(struct ew__bpe_work *work, struct merging *m) {
-    const size_t per_byte = 2 * sizeof *m->heap + 3 * sizeof *m->id;
-    if (m->n > work->capacity) {
-        size_t capacity = m->n + m->n / 4, bytes;
+    size_t nodes[levels_max], total = 0;
+    size_t size = m->n;
+    m->levels = 0;
+    do {
+        nodes[m->levels] = ew__round_up(size, fan);
+        total += nodes[m->levels];
+        size = nodes[m->levels++] / fan;
+    } while (size > 1);
+    const size_t bytes = (total + m->n) * sizeof *m->id + m->n * sizeof *m->length;
+    if (bytes > work->capacity) {
         ew__free(work->memory);
-        *work = (struct ew__bpe_work){0};
-        if (!ew__mul_size(capacity, per_byte, &bytes))
-            return ew__fail(EW_NO_MEMORY, "a piece of %zu bytes is too long", m->n);
-        work->memory = ew__alloc(bytes);
+        *work = (struct ew__bpe_work){.memory = ew__alloc(bytes)};
         if (work->memory == NULL)
             return EW_NO_MEMORY;
-        work->capacity = capacity;
+        work->capacity = bytes;
     }
-    m->heap = work->memory;
-    m->id = (uint32_t *)(m->heap + 2 * m->n);
-    m->rank = m->id + m->n;
-    m->length = m->rank + m->n;
+    m->level[0] = work->memory;
+    for (unsigned i = 1; i < m->levels; i++)
+        m->level[i] = m->level[i - 1] + nodes[i - 1];
+    memset(work->memory, 0xFF, total * sizeof *m->id); // EW__NO_RANK everywhere
+    m->id = m->level[0] + total;
+    m->length = (uint16_t *)(m->id + m->n);
     return EW_OK;
 }
 
-static void sift_up(uint64_t *heap, size_t at, uint64_t entry) {
-    for (; at > 0 && heap[(at - 1) / 2] > entry; at = (at - 1) / 2)
-        heap[at] = heap[(at - 1) / 2];
-    heap[at] = entry;
+static uint32_t minimum(const uint32_t *nodes) {
+    uint32_t least = nodes[0];
+    for (int i = 1; i < fan; i++)
+        least = nodes[i] < least ? nodes[i] : least;
+    return least;
 }
 
-static uint64_t pop(struct merging *m) {
-    uint64_t top = m->heap[0], last = m->heap[--m->heap_n];
-    size_t at = 0, child;
-    while ((child = 2 * at + 1) < m->heap_n) {
-        if (child + 1 < m->heap_n && m->heap[child + 1] < m->heap[child])
-            child++;
-        if (m->heap[child] >= last)
-            break;
-        m->heap[at] = m->heap[child];
-        at = child;
+static void set_rank(struct merging *m, size_t at, uint32_t rank) {
+    m->level[0][at] = rank;
+    for (unsigned i = 1; i < m->levels; i++) {
+        size_t parent = at / fan;
+        uint32_t least = minimum(m->level[i - 1] + parent * fan);
+        if (m->level[i][parent] == least)
+            return;
+        m->level[i][parent] = least;
+        at = parent;
     }
-    m->heap[at] = last;
-    return top;
 }
 
-static void rank_at(struct merging *m, size_t at) {
+/* The leftmost pair of lowest rank; false when no pair has one. */
+static bool best_pair(const struct merging *m, size_t *at) {
+    uint32_t least = minimum(m->level[m->levels - 1]);
+    if (least == EW__NO_RANK)
+        return false;
+    size_t node = 0;
+    for (unsigned i = m->levels; i-- > 0;) {
+        const uint32_t *children = m->level[i] + node * fan;
+        size_t child = 0;
+        while (children[child] != least)
+            child++;
+        node = node * fan + child;
+    }
+    *at = node;
+    return true;
+}
+
+static uint32_t rank_at(const struct merging *m, size_t at) {
     size_t next = at + m->length[at];
-    m->rank[at] = EW__NO_RANK;
-    if (next >= m->n)
-        return;
-    m->rank[at] = ew__merges_find(m->merges, m->id[at], m->id[next])->rank;
-    if (m->rank[at] != EW__NO_RANK)
-        sift_up(m->heap, m->heap_n++, (uint64_t)m->rank[at] << 32 | at);
+    return next < m->n ? ew__merges_find(m->merges, m->id[at], m->id[next])->rank : EW__NO_RANK;
 }
 
 static void join_at(struct merging *m, size_t at) {
     size_t next = at + m->length[at];
     m->id[at] = ew__merges_find(m->merges, m->id[at], m->id[next])->result;
-    m->rank[next] = EW__NO_RANK;
-    uint32_t length = m->length[at] + m->length[next];
+    uint16_t length = (uint16_t)(m->length[at] + m->length[next]);
     m->length[at] = length;
     m->length[at + length - 1] = length;
-    rank_at(m, at);
-    if (at > 0)
-        rank_at(m, at - m->length[at - 1]);
+    set_rank(m, next, EW__NO_RANK);
+    set_rank(m, at, rank_at(m, at));
+    if (at > 0) {
+        size_t before = at - m->length[at - 1];
+        set_rank(m, before, rank_at(m, before));
+    }
 }
 
-static ew_status merge_long(const struct ew__merges *merges, struct ew__bpe_work *work,
-                            const char *piece, size_t n, uint32_t *out, size_t *count) {
+static void start(struct merging *m, const char *piece) {
+    for (size_t i = 0; i < m->n; i++) {
+        m->id[i] = m->merges->byte_ids[(uint8_t)piece[i]];
+        m->length[i] = 1;
+    }
+    for (size_t i = 0; i + 1 < m->n; i++)
+        m->level[0][i] = rank_at(m, i);
+    size_t size = ew__round_up(m->n, fan);
+    for (unsigned i = 1; i < m->levels; i++, size = ew__round_up(size, fan)) {
+        size /= fan;
+        for (size_t node = 0; node < size; node++)
+            m->level[i][node] = minimum(m->level[i - 1] + node * fan);
+    }
+}
+
+ew_status ew__bpe_long(const struct ew__merges *merges, struct ew__bpe_work *work,
+                       const char *piece, size_t n, const uint32_t **ids, size_t *count) {
     struct merging m = {.merges = merges, .n = n};
+    size_t at;
     EW__TRY(lay_out(work, &m));
-    for (size_t i = 0; i < n; i++) {
-        m.id[i] = merges->byte_ids[(uint8_t)piece[i]];
-        m.length[i] = 1;
-    }
-    for (size_t i = 0; i < n; i++)
-        rank_at(&m, i);
-    while (m.heap_n > 0) {
-        uint64_t entry = pop(&m);
-        size_t at = (size_t)(entry & UINT32_MAX);
-        if (m.rank[at] == entry >> 32)
-            join_at(&m, at);
-    }
+    start(&m, piece);
+    while (best_pair(&m, &at))
+        join_at(&m, at);
     *count = 0;
-    for (size_t i = 0; i < n; i += m.length[i])
-        out[(*count)++] = m.id[i];
-    return EW_OK;
-}
-
-ew_status ew__bpe(const struct ew__merges *merges, struct ew__bpe_work *work, const char *piece,
-                  size_t n, uint32_t *out, size_t *count) {
-    if (n > short_piece)
-        return merge_long(merges, work, piece, n, out, count);
-    *count = merge_short(merges, piece, n, out);
+    for (size_t i = 0; i < n; i += m.length[i]) // in place: count never passes i
+        m.id[(*count)++] = m.id[i];
+    *ids = m.id;
     return EW_OK;
 }
 

@@ -43,17 +43,22 @@ static inline const struct ew__merge *ew__merges_find(const struct ew__merges *m
     return slot;
 }
 
-/* Working memory for long pieces; zero-initialise, release. */
+/* Merges a piece of 1 to EW__BPE_SHORT_MAX bytes by scanning: quadratic, but over few symbols and
+ * without memory. Writes at most n ids to out and returns their number. */
+#define EW__BPE_SHORT_MAX 64
+size_t ew__bpe_short(const struct ew__merges *merges, const char *piece, size_t n, uint32_t *out);
+
+/* Working memory for long pieces, about 10.5 bytes per byte of the longest; zero-initialise, use
+ * for any number of pieces, release. */
 struct ew__bpe_work {
     void *memory;
-    size_t capacity; /* bytes of text that it can take */
+    size_t capacity;
 };
 
-/* Writes the ids of a piece of n >= 1 bytes (n < 2^32) to out, which has room for n, and returns
- * their number in *count. Up to 64 bytes cost a quadratic scan over at most 64 symbols; longer
- * pieces O(n log n) with a heap. */
-ew_status ew__bpe(const struct ew__merges *merges, struct ew__bpe_work *work, const char *piece,
-                  size_t n, uint32_t *out, size_t *count);
+/* Merges a piece of n >= 1 bytes, n <= 2^32, in O(n log n). *ids is a view of the working memory.
+ */
+ew_status ew__bpe_long(const struct ew__merges *merges, struct ew__bpe_work *work,
+                       const char *piece, size_t n, const uint32_t **ids, size_t *count);
 void ew__bpe_work_release(struct ew__bpe_work *work);
 
 #endif

@@ -41,25 +41,22 @@ static ew_status append(struct encoder *e, const uint32_t *ids, size_t n) {
 }
 
 static ew_status encode_long_piece(struct encoder *e, struct ew__str piece) {
+    const uint32_t *ids;
     size_t n;
-    EW__TRY(reserve(e, piece.n));
-    uint32_t *out = (uint32_t *)(*e->ids + *e->count);
-    EW__TRY(ew__bpe(&e->tokenizer->merges, &e->bpe, piece.bytes, piece.n, out, &n));
-    *e->count += n;
-    return EW_OK;
+    EW__TRY(ew__bpe_long(&e->tokenizer->merges, &e->bpe, piece.bytes, piece.n, &ids, &n));
+    return append(e, ids, n);
 }
 
 static ew_status encode_piece(void *context, struct ew__str piece) {
     struct encoder *e = context;
-    uint32_t ids[ew__cached_bytes];
-    size_t n;
+    uint32_t ids[EW__BPE_SHORT_MAX];
     int hit;
-    if (piece.n > ew__cached_bytes)
+    if (piece.n > EW__BPE_SHORT_MAX)
         return encode_long_piece(e, piece);
     struct ew__cached_piece *slot = ew__piece_cache_at(&e->cache, piece.bytes, piece.n, &hit);
     if (hit)
         return append(e, slot->ids, slot->n_ids);
-    EW__TRY(ew__bpe(&e->tokenizer->merges, &e->bpe, piece.bytes, piece.n, ids, &n));
+    size_t n = ew__bpe_short(&e->tokenizer->merges, piece.bytes, piece.n, ids);
     if (slot != NULL)
         ew__piece_cache_put(slot, piece.bytes, piece.n, ids, n);
     return append(e, ids, n);
