@@ -72,16 +72,17 @@ clang: ## build with clang 14 and run every test
 	@$(call build,build-clang)
 	@$(call test,build-clang)
 
-fuzz: ## run the fuzzers for FUZZ_SECONDS (600) in all
+fuzz: ## run each fuzzer for FUZZ_SECONDS (600)
 	@tools/setup build check fuzz
-	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh
+	@BUILD=build-fuzz tests/fuzz/run.sh $(FUZZ_SECONDS)
 
 check-arm: ## cross-compile for 64-bit Arm and run the kernel checks under qemu
 	@tools/setup build check arm
-	@tests/kernels/check-arm.sh
+	@tests/kernels/check-arm.sh build-arm
 
-tokenizer-check: all ## compare the tokenizer with the reference implementation
-	@tests/tokenizer/check.sh
+tokenizer-check: all ## compare the tokenizer with another implementation, from the npm registry
+	@tools/setup node
+	@BUILD=$(BUILD) tests/tokenizer/check.sh
 
 install: all ## install program, libraries, headers, packages and manual page under PREFIX
 	@cmake --install $(BUILD) --prefix $(PREFIX)
