@@ -6,6 +6,8 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <pthread.h>
+#include <string.h>
 
 /* Nesting depth of the text, quotes and escapes respected; stops counting above the maximum. */
 static bool depth_fits(const char *bytes, size_t n, int max) {
@@ -27,19 +29,37 @@ static bool depth_fits(const char *bytes, size_t n, int max) {
     return true;
 }
 
+/* jansson's lexer does not look at every failed allocation: a parse during which one failed may end
+ * well with text missing, or badly without a reason. So the failure is noted here. */
+static _Thread_local bool ran_out;
+
+static void *noting_alloc(size_t size) {
+    void *pointer = ew__alloc(size);
+    ran_out = ran_out || pointer == NULL;
+    return pointer;
+}
+
+static void set_allocator(void) {
+    json_set_alloc_funcs(noting_alloc, ew__free);
+}
+
 ew_status ew__json_parse(const char *bytes, size_t n, const char *what, json_t **root) {
     json_error_t error;
     *root = NULL;
-    json_set_alloc_funcs(ew__alloc, ew__free);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_allocator);
+    ran_out = false;
     if (!depth_fits(bytes, n, EW__JSON_DEPTH_MAX))
         return ew__fail(EW_FORMAT, "%s: JSON nested deeper than %d", what, EW__JSON_DEPTH_MAX);
     *root = json_loadb(bytes, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
-    if (*root != NULL)
+    if (*root != NULL && !ran_out)
         return EW_OK;
-    if (json_error_code(&error) == json_error_out_of_memory)
+    json_decref(*root);
+    *root = NULL;
+    if (ran_out)
         return ew__fail(EW_NO_MEMORY, "%s: out of memory while reading JSON", what);
-    return ew__fail(EW_FORMAT, "%s: not valid JSON: %s (line %d, column %d)", what, error.text,
-                    error.line, error.column);
+    return ew__fail(EW_FORMAT, "%s: not valid JSON: %s (line %d, column %d)", what,
+                    ew__quote(error.text, strlen(error.text)), error.line, error.column);
 }
 
 ew_status ew__json_load(const char *path, size_t max_bytes, json_t **root) {

@@ -48,7 +48,7 @@ ew_status ew__fail_in(ew_status code, const char *format, ...) {
 }
 
 const char *ew__quote(const char *bytes, unsigned long n) {
-    enum { shown_max = 48, buffers = 4 };
+    enum { shown_max = 64, buffers = 4 };
     static _Thread_local char text[buffers][shown_max * 4 + 4];
     static _Thread_local unsigned next;
     char *out = text[next++ % buffers];

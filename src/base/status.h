@@ -21,7 +21,7 @@ ew_status ew__fail(ew_status code, const char *format, ...) EW__PRINTF(2, 3);
 ew_status ew__fail_in(ew_status code, const char *format, ...) EW__PRINTF(2, 3);
 
 /* A printable rendering of untrusted bytes for messages: control and non-ASCII bytes as \xHH, cut
- * with "..." after 48 bytes. The result lives in one of four rotating per-thread buffers. */
+ * with "..." after 64 bytes. The result lives in one of four rotating per-thread buffers. */
 const char *ew__quote(const char *bytes, unsigned long n);
 
 /* Returns early with the status of a failing expression. */

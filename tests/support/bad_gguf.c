@@ -202,7 +202,7 @@ DAMAGE(type_newer) {
     p->tensors[1].type = 41;
 }
 DAMAGE(type_of_another_engine) {
-    p->tensors[1].type = 139;
+    p->tensors[1].type = 144;
 }
 DAMAGE(type_internal) {
     p->tensors[1].type = 64;
@@ -298,7 +298,7 @@ const struct bad_gguf bad_ggufs[] = {
     BAD(end_overflows, "tensor \"a\": the end of its data overflows"),
     BAD(type_removed, "tensor \"b\": unknown tensor type 4 (Q4_2 (removed))"),
     BAD(type_newer, "tensor \"b\": unknown tensor type 41 (Q1_0)"),
-    BAD(type_of_another_engine, "tensor \"b\": unknown tensor type 139"),
+    BAD(type_of_another_engine, "tensor \"b\": unknown tensor type 144"),
     BAD(type_internal, "tensor \"b\": unknown tensor type 64"),
     BAD(row_no_multiple,
         "tensor \"b\": its rows of 33 elements are no multiple of the Q4_0 block of 32"),
