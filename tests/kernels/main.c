@@ -4,10 +4,12 @@
 
 #include "quant/blocks.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 struct options {
     uint64_t seed;
@@ -73,14 +75,39 @@ static size_t run_set(struct check *c, const struct options *options, size_t *ca
         ops++;
     }
     printf("%-14s %3zu kernels, %zu cases, %zu failures\n", c->k->isa, ops, set_cases, failures);
+    fflush(stdout);
     *cases += set_cases;
     return failures;
+}
+
+static const struct check *current;
+
+static void say(const char *text) {
+    if (write(STDOUT_FILENO, text, strlen(text)) < 0)
+        _exit(3);
+}
+
+/* A read or write beyond a guard page: which case it was. */
+static void on_fault(int signal_number) {
+    (void)signal_number;
+    say("FAIL ");
+    say(current->k->isa);
+    say("/");
+    say(current->op);
+    say(" [");
+    say(current->params);
+    say("]: touched memory outside its buffers\n");
+    _exit(1);
 }
 
 static int check_all(const struct options *options) {
     struct check c = {.scalar = ew__kernels_select("scalar")};
     size_t failures = 0, cases = 0;
     printf("seed %llu\n", (unsigned long long)options->seed);
+    fflush(stdout);
+    current = &c;
+    signal(SIGSEGV, on_fault);
+    signal(SIGBUS, on_fault);
     check_open(&c);
     for (size_t i = 0; i < ew__kernels_isa_count(); i++) {
         if (!wanted(options->isa, ew__kernels_isa_name(i)))
