@@ -13,17 +13,20 @@
 
 static ew_status check_source(const struct ew__planned_tensor *tensor) {
     const struct ew__tensor *source = tensor->source;
-    const char *name = ew__quote(source->name.bytes, source->name.n);
+    int name_n = (int)source->name.n; // printable: it was looked up by a name of ours
+    const char *name = source->name.bytes;
     uint64_t n;
     if (!ew__dtype_decodable((ew__dtype)source->type) ||
         ew__dtype_info(source->type)->block_elements != 1)
-        return ew__fail(EW_UNSUPPORTED, "tensor \"%s\" has type %s, only float types are converted",
-                        name, ew__dtype_name(source->type));
+        return ew__fail(EW_UNSUPPORTED,
+                        "tensor \"%.*s\" has type %s, only float types are converted", name_n, name,
+                        ew__dtype_name(source->type));
     if (!ew__mul_u64(tensor->rows, tensor->source_columns, &n) || n != ew__tensor_elements(source))
         return ew__fail(EW_FORMAT,
-                        "tensor \"%s\" has %" PRIu64 " values, its shape should be [%" PRIu64
+                        "tensor \"%.*s\" has %" PRIu64 " values, its shape should be [%" PRIu64
                         ", %" PRIu64 "]",
-                        name, ew__tensor_elements(source), tensor->rows, tensor->source_columns);
+                        name_n, name, ew__tensor_elements(source), tensor->rows,
+                        tensor->source_columns);
     return EW_OK;
 }
 
@@ -126,16 +129,16 @@ static ew_status make_row(const struct ew__planned_tensor *tensor, uint64_t row,
     (void)ew__dequantize_row((ew__dtype)source->type, source->data + from * work->source_bytes,
                              values, tensor->source_columns);
     if (ew__first_non_finite(EW__F32, values, tensor->source_columns) != UINT64_MAX)
-        return ew__fail(EW_FORMAT, "tensor \"%s\" holds a NaN or infinity in row %" PRIu64,
-                        ew__quote(source->name.bytes, source->name.n), from);
+        return ew__fail(EW_FORMAT, "tensor \"%.*s\" holds a NaN or infinity in row %" PRIu64,
+                        (int)source->name.n, source->name.bytes, from);
     if (tensor->gather != NULL)
         tensor->gather(tensor, work->source, work->values);
     apply_transform(tensor->transform, work->values, tensor->columns);
     (void)ew__quantize_row(tensor->type, work->values, work->bytes, tensor->columns);
     if (ew__first_non_finite(tensor->type, work->bytes, tensor->columns) != UINT64_MAX)
         return ew__fail(
-            EW_FORMAT, "tensor \"%s\" has values in row %" PRIu64 " that %s cannot hold",
-            ew__quote(source->name.bytes, source->name.n), from, ew__dtype_name(tensor->type));
+            EW_FORMAT, "tensor \"%.*s\" has values in row %" PRIu64 " that %s cannot hold",
+            (int)source->name.n, source->name.bytes, from, ew__dtype_name(tensor->type));
     return EW_OK;
 }
 

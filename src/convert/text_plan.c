@@ -60,8 +60,7 @@ static ew_status check_columns(const struct ew__tensor *source, const char *name
     return ew__fail(EW_FORMAT,
                     "tensor \"%s\" has rows of %" PRIu64 " values and %" PRIu64
                     " values in all, the configuration asks for [%" PRIu64 ", %" PRIu64 "]",
-                    ew__quote(name, strlen(name)), source->dims[0], ew__tensor_elements(source),
-                    rows, columns);
+                    name, source->dims[0], ew__tensor_elements(source), rows, columns);
 }
 
 static ew_status plan_role(const struct ew__checkpoint *checkpoint, const struct ew__config *config,
