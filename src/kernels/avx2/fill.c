@@ -7,12 +7,8 @@ void K(kernels_fill)(struct ew__kernels *table) {
     fill_templates(table);
     table->mul_u8 = K(mul_u8);
     table->quantise_act = K(quantise_act);
-    table->unpack[EW__Q4_0] = K(unpack_q4_0);
-    table->unpack[EW__Q8_0] = K(unpack_q8_0);
-    table->unpack[EW__Q4_K] = K(unpack_q4_k);
-    table->unpack[EW__Q5_K] = K(unpack_q5_k);
-    table->unpack[EW__Q6_K] = K(unpack_q6_k);
-    table->unpack[EW__IQ4_NL] = K(unpack_iq4_nl);
-    table->unpack[EW__IQ4_XS] = K(unpack_iq4_xs);
+#define EW__SET_UNPACK(type, suffix) table->unpack[EW__##type] = K(unpack_##suffix);
+    EW__BLOCK_MAP(EW__SET_UNPACK)
+#undef EW__SET_UNPACK
     table->isa = "avx2";
 }

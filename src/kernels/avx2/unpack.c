@@ -1,40 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Byte form of the types that published checkpoints use most; AVX-512 keeps these versions, for
- * the work is bound by loads and stores. */
+/* Byte form of the types that published checkpoints use most; AVX-512 keeps the
+ * versions of this folder, for the work is bound by loads and stores. */
 #include "kernels/avx2/isa.h"
 
+#include "kernels/avx2/bytes.h"
 #include "kernels/unpack.h"
 
-#include <immintrin.h>
-
-static inline __m128i load16(const void *p) {
-    return _mm_loadu_si128((const __m128i *)p);
-}
-static inline __m256i load32(const void *p) {
-    return _mm256_loadu_si256((const __m256i *)p);
-}
-static inline void store32(uint8_t *p, __m256i x) {
-    _mm256_storeu_si256((__m256i *)(void *)p, x);
-}
-static inline __m256i low_nibbles(__m256i x) {
-    return _mm256_and_si256(x, _mm256_set1_epi8(15));
-}
-static inline __m256i high_nibbles(__m256i x) {
-    return low_nibbles(_mm256_srli_epi16(x, 4));
-}
-/* 16 bytes -> their low nibbles, then their high nibbles */
-static inline __m256i split_nibbles(const uint8_t *qs) {
-    __m128i x = load16(qs);
-    return low_nibbles(_mm256_set_m128i(_mm_srli_epi16(x, 4), x));
-}
 static inline __m256i iq4_levels(__m256i nibbles) {
     const __m128i table = _mm_add_epi8(load16(ew__iq4_values), _mm_set1_epi8(127));
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), nibbles);
 }
-static inline float half_at(const uint8_t d[2]) {
-    return _cvtsh_ss(ew__load_u16(d));
-}
-
 static inline void q4_0_block(const struct ew__block_q4_0 *block, uint8_t *u, float *s, float *m) {
     float d = half_at(block->d);
     store32(u, split_nibbles(block->qs));
@@ -105,9 +80,7 @@ static inline void q5_k_block(const struct ew__block_q5_k *block, uint8_t *u, fl
 static inline void q6_k_scales(const struct ew__block_q6_k *block, float *s, float *m) {
     __m256 d = _mm256_set1_ps(half_at(block->d));
     for (size_t g = 0; g < 16; g += 8) {
-        __m256i scale = _mm256_cvtepi8_epi32(
-            _mm_loadl_epi64((const __m128i *)(const void *)(block->scales + g)));
-        __m256 x = _mm256_mul_ps(d, _mm256_cvtepi32_ps(scale));
+        __m256 x = _mm256_mul_ps(d, floats_of_i8(block->scales + g));
         _mm256_storeu_ps(s + g, x);
         _mm256_storeu_ps(m + g, _mm256_mul_ps(_mm256_set1_ps(-32.0f), x));
     }
