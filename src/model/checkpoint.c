@@ -12,9 +12,10 @@ const struct ew__role_info ew__roles[EW__ROLE_COUNT] = {
 #undef ROLE_ROW
 };
 
-/* Text-model prefixes of published folders: multimodal, text-only, and MLX. */
-static const char *const text_prefixes[] = {"model.language_model.", "model.",
-                                            "language_model.model.", ""};
+/* Text-model prefixes of published folders: multimodal and text-only; the third is MLX's, whose
+ * norms and convolution are stored otherwise. */
+static const char mlx_prefix[] = "language_model.model.";
+static const char *const text_prefixes[] = {"model.language_model.", "model.", mlx_prefix, ""};
 
 static const char *find_text_prefix(const struct ew__safetensors *tensors) {
     char name[EW__TENSOR_NAME_BYTES_MAX + 1];
@@ -38,6 +39,8 @@ static ew_status open_folder(const char *path, struct ew__checkpoint *out) {
     out->hf_text_prefix = find_text_prefix(out->hf.tensors);
     if (out->hf_text_prefix == NULL)
         return ew__fail(EW_FORMAT, "no tensor \"model.language_model.embed_tokens.weight\"");
+    if (strcmp(out->hf_text_prefix, mlx_prefix) == 0)
+        return ew__fail(EW_UNSUPPORTED, "an MLX checkpoint; only Hugging Face folders load so far");
     return EW_OK;
 }
 
@@ -77,10 +80,7 @@ static void hf_name(const struct ew__checkpoint *checkpoint, ew__role role, uint
     const struct ew__role_info *info = &ew__roles[role];
     const char *prefix = checkpoint->hf_text_prefix;
     size_t max = EW__TENSOR_NAME_BYTES_MAX + 1;
-    if (role == EW__OUTPUT)
-        snprintf(name, max, "%s%s",
-                 strcmp(prefix, "language_model.model.") == 0 ? "language_model." : "", info->hf);
-    else if (info->scope == EW__PER_MTP)
+    if (role == EW__OUTPUT || info->scope == EW__PER_MTP)
         snprintf(name, max, "%s", info->hf);
     else if (info->scope == EW__PER_MODEL)
         snprintf(name, max, "%s%s", prefix, info->hf);
