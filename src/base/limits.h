@@ -54,5 +54,10 @@
 
 /* Images: above this many pixels a picture is refused before it is decoded. */
 #define EW__IMAGE_PIXELS_MAX (1u << 27)
+/* Longer sides than that exist in no camera and would overflow the arithmetic of sizes. */
+#define EW__IMAGE_SIDE_MAX (1u << 20)
+/* Patches of 2 x 16 x 16 pixels of one picture or video: the longest video that the model card
+ * speaks of has 469,762,048 pixels, 917,504 patches. */
+#define EW__VISION_PATCHES_MAX (1u << 20)
 
 #endif
