@@ -17,6 +17,8 @@ enum { NPY_PREFIX = 10, NPY_ALIGN = 64, NPY_HEADER_MAX = 256 };
 #define NPY_ORDER "<"
 #endif
 
+static const unsigned char MAGIC[8] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0};
+
 static bool write_header(FILE *file, size_t n_rows, size_t n_columns) {
     char header[NPY_HEADER_MAX];
     int length = snprintf(header + NPY_PREFIX, sizeof(header) - NPY_PREFIX,
@@ -27,7 +29,7 @@ static bool write_header(FILE *file, size_t n_rows, size_t n_columns) {
     size_t total = (used + NPY_ALIGN - 1) / NPY_ALIGN * NPY_ALIGN;
     memset(header + used - 1, ' ', total - used);
     header[total - 1] = '\n';
-    memcpy(header, "\x93NUMPY\x01\x00", 8);
+    memcpy(header, MAGIC, sizeof(MAGIC));
     header[8] = (char)((total - NPY_PREFIX) & 0xFF);
     header[9] = (char)((total - NPY_PREFIX) >> 8);
     return fwrite(header, 1, total, file) == total;

@@ -36,12 +36,18 @@ static void close_all(selftest *t) {
     t->snapshot = NULL;
 }
 
+static uint32_t bits(float value) {
+    uint32_t out;
+    memcpy(&out, &value, sizeof(out));
+    return out;
+}
+
 static void compare(selftest *t, size_t which, size_t step, const float *logits) {
     const float *expected = t->sequences[which].rows + step * t->n_vocab;
     if (t->difference.found || memcmp(expected, logits, t->n_vocab * sizeof(*logits)) == 0)
         return;
     size_t i = 0;
-    while (memcmp(&expected[i], &logits[i], sizeof(*logits)) == 0)
+    while (bits(expected[i]) == bits(logits[i]))
         i++;
     t->difference = (difference){.found = true,
                                  .which = which,
