@@ -49,4 +49,12 @@ static inline __m256 floats_of_i8(const int8_t *p) {
         _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
 }
 
+/* Eight floats, each stored twice in a row. */
+static inline void store_twice(float *p, __m256 x) {
+    const __m256i low = _mm256_set_epi32(3, 3, 2, 2, 1, 1, 0, 0);
+    const __m256i high = _mm256_set_epi32(7, 7, 6, 6, 5, 5, 4, 4);
+    _mm256_storeu_ps(p, _mm256_permutevar8x32_ps(x, low));
+    _mm256_storeu_ps(p + 8, _mm256_permutevar8x32_ps(x, high));
+}
+
 #endif

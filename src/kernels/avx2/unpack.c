@@ -29,14 +29,6 @@ static inline void iq4_nl_block(const struct ew__block_iq4_nl *block, uint8_t *u
     ew__unpack_fill(s, m, 2, d, -127.0f * d);
 }
 
-/* Eight floats, each stored twice in a row. */
-static inline void store_twice(float *p, __m256 x) {
-    const __m256i low = _mm256_set_epi32(3, 3, 2, 2, 1, 1, 0, 0);
-    const __m256i high = _mm256_set_epi32(7, 7, 6, 6, 5, 5, 4, 4);
-    _mm256_storeu_ps(p, _mm256_permutevar8x32_ps(x, low));
-    _mm256_storeu_ps(p + 8, _mm256_permutevar8x32_ps(x, high));
-}
-
 /* ew__k4_scale_min for all eight sub-blocks: three words of packed 6-bit fields a, b, c; the first
  * four scales are the low six bits of a, the other four c's low nibbles with a's top bits. */
 static inline void k4_scales(const uint8_t d[2], const uint8_t dmin[2], const uint8_t packed[12],
@@ -104,11 +96,26 @@ static inline void q6_k_block(const struct ew__block_q6_k *block, uint8_t *u, fl
     }
 }
 
+/* ew__iq4xs_scale for all eight sub-blocks */
+static inline void iq4_xs_scales(const struct ew__block_iq4_xs *block, float *s, float *m) {
+    uint32_t packed = ew__load_u32(block->scales_l);
+    __m128i low = _mm_cvtsi32_si128((int)(packed & 0x0f0f0f0fu));
+    __m128i odd = _mm_cvtsi32_si128((int)(packed >> 4 & 0x0f0f0f0fu));
+    __m256i nibbles = _mm256_cvtepu8_epi32(_mm_unpacklo_epi8(low, odd));
+    __m256i high = _mm256_srlv_epi32(_mm256_set1_epi32(ew__load_u16(block->scales_h)),
+                                     _mm256_set_epi32(14, 12, 10, 8, 6, 4, 2, 0));
+    high = _mm256_slli_epi32(_mm256_and_si256(high, _mm256_set1_epi32(3)), 4);
+    __m256i scale = _mm256_sub_epi32(_mm256_or_si256(nibbles, high), _mm256_set1_epi32(32));
+    __m256 x = _mm256_mul_ps(_mm256_set1_ps(half_at(block->d)), _mm256_cvtepi32_ps(scale));
+    store_twice(s, x);
+    store_twice(m, _mm256_mul_ps(_mm256_set1_ps(-127.0f), x));
+}
+
 static inline void iq4_xs_block(const struct ew__block_iq4_xs *block, uint8_t *u, float *s,
                                 float *m) {
     for (size_t b = 0; b < 8; b++)
         store32(u + 32 * b, iq4_levels(split_nibbles(block->qs + 16 * b)));
-    ew__unpack_iq4_xs_scales(block, s, m);
+    iq4_xs_scales(block, s, m);
 }
 
 EW__UNPACK_KERNEL(q4_0, EW__QK)

@@ -19,35 +19,61 @@ static inline long long eight(const uint8_t magnitudes[8]) {
     return (long long)ew__load_u64(magnitudes);
 }
 
-static inline int four(const uint8_t magnitudes[4]) {
-    return (int)ew__load_u32(magnitudes);
+/* Eight entries of a lattice of four bytes each. */
+static inline __m256i gather(const uint8_t grid[][4], __m256i index) {
+    return _mm256_i32gather_epi32((const int *)(const void *)grid, index, 4);
 }
 
-/* Four times seven sign bits -> 32 bits. */
+static inline __m256i eight_indices(const uint8_t *p) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
+}
+
+/* Four times seven sign bits -> four bytes, each with its parity on top (ew__iq_signs). */
 static inline uint32_t spread_signs(uint32_t bits) {
-    return ew__iq_signs(bits) | (uint32_t)ew__iq_signs(bits >> 7) << 8 |
-           (uint32_t)ew__iq_signs(bits >> 14) << 16 | (uint32_t)ew__iq_signs(bits >> 21) << 24;
+    uint32_t x = (bits & 127u) | (bits << 1 & 127u << 8) | (bits << 2 & 127u << 16) |
+                 (bits << 3 & 127u << 24);
+    uint32_t parity = x ^ x >> 4;
+    parity ^= parity >> 2;
+    parity ^= parity >> 1;
+    return x | (parity & 0x01010101u) << 7;
+}
+
+/* unit (0.5 + scale) factor per 32 elements, from the top four bits of each sub-block's word */
+static inline void top_scales(float unit, const uint32_t bits[8], float factor, float *s,
+                              float *m) {
+    __m256i scale = _mm256_srli_epi32(load32(bits), 28);
+    __m256 x = _mm256_add_ps(_mm256_set1_ps(0.5f), _mm256_cvtepi32_ps(scale));
+    x = _mm256_mul_ps(_mm256_mul_ps(_mm256_set1_ps(unit), x), _mm256_set1_ps(factor));
+    store_twice(s, x);
+    store_twice(m, _mm256_mul_ps(_mm256_set1_ps(-(float)OFFSET), x));
 }
 
 static inline void iq2_xxs_block(const struct ew__block_iq2_xxs *block, uint8_t *u, float *s,
                                  float *m) {
-    float d = half_at(block->d);
+    uint32_t bits[8];
     for (size_t b = 0; b < 8; b++) {
         const uint8_t *i = block->qs + 8 * b;
-        uint32_t bits = ew__load_u32(i + 4);
-        float ds = d * (0.5f + (float)(bits >> 28)) * 0.25f;
-        ew__unpack_fill(s + 2 * b, m + 2 * b, 2, ds, -(float)OFFSET * ds);
+        bits[b] = ew__load_u32(i + 4);
         __m256i x = _mm256_set_epi64x(eight(ew__iq2xxs_grid[i[3]]), eight(ew__iq2xxs_grid[i[2]]),
                                       eight(ew__iq2xxs_grid[i[1]]), eight(ew__iq2xxs_grid[i[0]]));
-        put32(u + 32 * b, x, spread_signs(bits), OFFSET);
+        put32(u + 32 * b, x, spread_signs(bits[b]), OFFSET);
     }
+    top_scales(half_at(block->d), bits, 0.25f, s, m);
 }
 
 /* IQ2_XS, IQ2_S: a scale for each 16 elements, d (0.5 + scale) / 4 */
-static inline void iq2_scales(float d, const uint8_t scales[8], float *s, float *m) {
-    for (size_t g = 0; g < 16; g++) {
-        s[g] = d * (0.5f + (float)(scales[g / 2] >> 4 * (g % 2) & 15)) * 0.25f;
-        m[g] = -(float)OFFSET * s[g];
+static inline void iq2_scales(float unit, const uint8_t scales[8], float *s, float *m) {
+    __m128i packed = _mm_loadl_epi64((const __m128i *)(const void *)scales);
+    __m128i nibble = _mm_set1_epi8(15);
+    uint8_t parts[16];
+    _mm_storeu_si128((__m128i *)(void *)parts,
+                     _mm_unpacklo_epi8(_mm_and_si128(packed, nibble),
+                                       _mm_and_si128(_mm_srli_epi16(packed, 4), nibble)));
+    for (size_t g = 0; g < 16; g += 8) {
+        __m256 x = _mm256_add_ps(_mm256_set1_ps(0.5f), floats_of_u8(parts + g));
+        x = _mm256_mul_ps(_mm256_mul_ps(_mm256_set1_ps(unit), x), _mm256_set1_ps(0.25f));
+        _mm256_storeu_ps(s + g, x);
+        _mm256_storeu_ps(m + g, _mm256_mul_ps(_mm256_set1_ps(-(float)OFFSET), x));
     }
 }
 
@@ -83,16 +109,13 @@ static inline void iq2_s_block(const struct ew__block_iq2_s *block, uint8_t *u, 
 
 static inline void iq3_xxs_block(const struct ew__block_iq3_xxs *block, uint8_t *u, float *s,
                                  float *m) {
-    float d = half_at(block->d);
+    uint32_t bits[8];
     for (size_t b = 0; b < 8; b++) {
-        uint32_t bits = ew__load_u32(block->signs + 4 * b);
-        float ds = d * (0.5f + (float)(bits >> 28)) * 0.5f;
-        ew__unpack_fill(s + 2 * b, m + 2 * b, 2, ds, -(float)OFFSET * ds);
-        int x[8];
-        for (size_t l = 0; l < 8; l++)
-            x[l] = four(ew__iq3xxs_grid[block->qs[8 * b + l]]);
-        put32(u + 32 * b, load32(x), spread_signs(bits), OFFSET);
+        bits[b] = ew__load_u32(block->signs + 4 * b);
+        __m256i x = gather(ew__iq3xxs_grid, eight_indices(block->qs + 8 * b));
+        put32(u + 32 * b, x, spread_signs(bits[b]), OFFSET);
     }
+    top_scales(half_at(block->d), bits, 0.5f, s, m);
 }
 
 static inline void iq3_s_block(const struct ew__block_iq3_s *block, uint8_t *u, float *s,
@@ -102,10 +125,12 @@ static inline void iq3_s_block(const struct ew__block_iq3_s *block, uint8_t *u, 
         int scale = block->scales[b / 2] >> 4 * (b % 2) & 15;
         float ds = d * (float)(1 + 2 * scale);
         ew__unpack_fill(s + 2 * b, m + 2 * b, 2, ds, -(float)OFFSET_IQ3S * ds);
-        int x[8];
-        for (size_t l = 0; l < 8; l++)
-            x[l] = four(ew__iq3s_grid[block->qs[8 * b + l] | (block->qh[b] >> l & 1u) << 8]);
-        put32(u + 32 * b, load32(x), ew__load_u32(block->signs + 4 * b), OFFSET_IQ3S);
+        __m256i ninth = _mm256_sllv_epi32(_mm256_set1_epi32(block->qh[b]),
+                                          _mm256_set_epi32(1, 2, 3, 4, 5, 6, 7, 8));
+        ninth = _mm256_and_si256(ninth, _mm256_set1_epi32(256));
+        __m256i index = _mm256_or_si256(eight_indices(block->qs + 8 * b), ninth);
+        put32(u + 32 * b, gather(ew__iq3s_grid, index), ew__load_u32(block->signs + 4 * b),
+              OFFSET_IQ3S);
     }
 }
 

@@ -50,11 +50,21 @@ static inline void q2_k_block(const struct ew__block_q2_k *block, uint8_t *u, fl
     }
 }
 
+/* ew__q3k_scales, four scales to a word */
+static inline void q3_k_scales(const uint8_t packed[12], int8_t scales[16]) {
+    uint32_t a = ew__load_u32(packed), b = ew__load_u32(packed + 4), c = ew__load_u32(packed + 8);
+    const uint32_t nibble = 0x0f0f0f0fu, pair = 0x30303030u;
+    __m128i x = _mm_set_epi32(
+        (int)((b >> 4 & nibble) | (c >> 2 & pair)), (int)((a >> 4 & nibble) | (c & pair)),
+        (int)((b & nibble) | (c << 2 & pair)), (int)((a & nibble) | (c << 4 & pair)));
+    _mm_storeu_si128((__m128i *)(void *)scales, _mm_sub_epi8(x, _mm_set1_epi8(32)));
+}
+
 static inline void q3_k_block(const struct ew__block_q3_k *block, uint8_t *u, float *s, float *m) {
     __m256 d = _mm256_set1_ps(half_at(block->d));
     __m256i high = load32(block->hmask);
     int8_t scales[16];
-    ew__q3k_scales(block->scales, scales);
+    q3_k_scales(block->scales, scales);
     for (size_t g = 0; g < 16; g += 8) {
         __m256 scale = _mm256_mul_ps(d, floats_of_i8(scales + g));
         _mm256_storeu_ps(s + g, scale);
