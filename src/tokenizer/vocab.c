@@ -22,7 +22,6 @@ ew_status ew__draft_begin(struct ew__draft *draft, size_t text_bytes, size_t exp
     t->bytes = ew__alloc(text_bytes);
     if (t->bytes == NULL)
         return EW_NO_MEMORY;
-    EW__TRY(ew__unicode_init(&t->unicode));
     EW__TRY(ew__merges_init(&t->merges, n_merges));
     return ew__map_init(&draft->ids, expected);
 }
@@ -133,6 +132,15 @@ static ew_status find_side(const struct ew__draft *draft, struct ew__str bytes, 
                     draft->tokenizer->merges.count, quote_text(left), quote_text(right), role);
 }
 
+/* Vocabularies number the results of the merges in order, so the id after the last result is tried
+ * before the table. */
+static bool is_next_result(const struct ew__draft *draft, struct ew__str joined, uint32_t *id) {
+    const struct ew__tokenizer *t = draft->tokenizer;
+    *id = draft->last_result + 1;
+    return *id < t->n_tokens && t->tokens[*id].kind == EW__TOKEN_NORMAL &&
+           ew__str_equal(text_of(t, *id), joined);
+}
+
 ew_status ew__draft_merge(struct ew__draft *draft, struct ew__str left, struct ew__str right) {
     char joined[EW__TOKEN_BYTES_MAX * 2];
     struct ew__merges *merges = &draft->tokenizer->merges;
@@ -149,7 +157,10 @@ ew_status ew__draft_merge(struct ew__draft *draft, struct ew__str left, struct e
     EW__TRY(find_side(draft, ew__str_of(joined, n_left), "left side", left, right, &left_id));
     EW__TRY(find_side(draft, ew__str_of(joined + n_left, n_right), "right side", left, right,
                       &right_id));
-    EW__TRY(find_side(draft, ew__str_of(joined, n_left + n_right), "result", left, right, &result));
+    struct ew__str whole = ew__str_of(joined, n_left + n_right);
+    if (!is_next_result(draft, whole, &result))
+        EW__TRY(find_side(draft, whole, "result", left, right, &result));
+    draft->last_result = result;
     ew__merges_add(merges, left_id, right_id, result, &duplicate);
     if (duplicate)
         return ew__fail(EW_FORMAT, "merge %u \"%s\" + \"%s\" appears twice", merges->count,
@@ -174,6 +185,7 @@ ew_status ew__draft_finish(struct ew__draft *draft, struct ew__tokenizer **out) 
             return ew__fail(EW_FORMAT, "the vocabulary has no token for the byte 0x%02x", byte);
     }
     EW__TRY(ew__added_sort(&t->added));
+    EW__TRY(ew__unicode_init(&t->unicode));
     ew__map_release(&draft->ids);
     draft->tokenizer = NULL;
     *out = t;

@@ -36,8 +36,9 @@ struct ew__tokenizer {
 struct ew__draft {
     struct ew__tokenizer *tokenizer;
     struct ew__alphabet alphabet;
-    struct ew__map ids; /* bytes of a vocabulary entry -> id */
-    uint32_t capacity;  /* of tokens */
+    struct ew__map ids;   /* bytes of a vocabulary entry -> id */
+    uint32_t capacity;    /* of tokens */
+    uint32_t last_result; /* of the merge before */
     size_t n_bytes, bytes_capacity;
 };
 
