@@ -176,8 +176,8 @@ static void every_tensor_is_as_recomputed(void **state) {
 
 static float *logits_of(const char *path, size_t *n_vocab) {
     static const int32_t ids[] = {1, 5, 77, 200, 3, 9, 450, 12, 0, 511, 42};
-    ew_model *model;
-    ew_session *session;
+    ew_model *model = NULL;
+    ew_session *session = NULL;
     if (ew_model_load(path, NULL, &model) != EW_OK ||
         ew_session_new(model, NULL, &session) != EW_OK)
         fail_msg("%s", ew_last_error());
