@@ -156,11 +156,12 @@ EW_API ew_status ew_session_eval_batch(ew_session *const *sessions, const int32_
 /* [n_vocab] logits after the last evaluated token; NULL before the first. Valid until the next call
  * on the session. */
 EW_API const float *ew_session_logits(const ew_session *session);
-/* Tokens in the session so far. */
+/* Tokens in the session so far, and positions it has room for. */
 EW_API size_t ew_session_length(const ew_session *session);
+EW_API size_t ew_session_capacity(const ew_session *session);
 EW_API void ew_session_clear(ew_session *session); /* back to no tokens */
-/* Makes the running call on this session stop at the next chunk or token. From any thread. The
- * request is forgotten when a call returns EW_CANCELLED. */
+/* Makes the running call on this session stop at the next chunk or token. From any thread, and from
+ * a signal handler. The request is forgotten when a call returns because of it. */
 EW_API void ew_session_cancel(ew_session *session);
 
 typedef struct ew_footprint {

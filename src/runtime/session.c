@@ -82,6 +82,10 @@ size_t ew_session_length(const ew_session *session) {
     return session->n_past;
 }
 
+size_t ew_session_capacity(const ew_session *session) {
+    return session->n_ctx;
+}
+
 void ew_session_cancel(ew_session *session) {
     atomic_store(&session->cancel, true);
 }
