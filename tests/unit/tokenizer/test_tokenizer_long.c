@@ -12,8 +12,8 @@
 #include <stdlib.h>
 
 /* Texts that are one piece, or that lead a matcher on, at a length where anything quadratic would
- * take hours: the test's time limit is the assertion, the printed times are for the reader. The
- * merges of the real vocabulary's subset apply. */
+ * take many minutes: the test's time limit is the assertion, the printed times are for the reader.
+ * The merges of the real vocabulary's subset apply. */
 
 enum { text_bytes = 1 << 20 };
 
