@@ -33,7 +33,7 @@ ew_status ew__buf_reserve(struct ew__buf *buf, size_t more) {
         return buf->status;
     if (!ew__add_size(buf->n, more, &need) || need > buf->max || need == SIZE_MAX)
         return buf->status = ew__fail(EW_LIMIT, "a buffer would grow over %zu bytes", buf->max);
-    if (need < buf->capacity)
+    if (buf->bytes != NULL && need < buf->capacity)
         return EW_OK;
     size_t capacity = ew__max_size(need + 1, ew__max_size(64, buf->capacity + buf->capacity / 2));
     char *bytes = ew__realloc(buf->bytes, capacity);

@@ -30,12 +30,17 @@ static bool depth_fits(const char *bytes, size_t n, int max) {
 }
 
 /* jansson's lexer does not look at every failed allocation: a parse during which one failed may end
- * well with text missing, or badly without a reason. So the failure is noted here. */
+ * well with text missing, or badly without a reason, or in an assertion. So the failure is noted
+ * here, and one more attempt is made, which lets the parse reach its end; its result is then
+ * refused. */
 static _Thread_local bool ran_out;
 
 static void *noting_alloc(size_t size) {
     void *pointer = ew__alloc(size);
-    ran_out = ran_out || pointer == NULL;
+    if (pointer == NULL) {
+        ran_out = true;
+        pointer = ew__alloc(size);
+    }
     return pointer;
 }
 

@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "base/os.h"
 
+#include <pthread.h>
+
 static uint64_t mix(uint64_t x) { // the finaliser of SplitMix64 (Steele, Lea, Flood 2014)
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
     x = (x ^ x >> 27) * 0x94d049bb133111ebu;
@@ -21,11 +23,16 @@ uint64_t ew__hash(const void *bytes, size_t n, uint64_t seed) {
     return mix(hash ^ tail);
 }
 
+static uint64_t process_seed_value;
+
+static void set_seed(void) { // the address is random under ASLR, the clock differs between runs
+    process_seed_value = mix(ew__now_ns() ^ (uint64_t)(uintptr_t)&process_seed_value) | 1;
+}
+
 static uint64_t process_seed(void) {
-    static uint64_t seed; // the address is random under ASLR, the clock differs between runs
-    if (seed == 0)
-        seed = mix(ew__now_ns() ^ (uint64_t)(uintptr_t)&seed) | 1;
-    return seed;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_seed);
+    return process_seed_value;
 }
 
 static struct ew__map_slot *find(const struct ew__map *map, struct ew__str key) {

@@ -209,7 +209,7 @@ static ew_status evaluate(struct share *shares, size_t n_shares, ew_logits_fn *e
                           void *context) {
     ew_model *model = shares[0].session->model;
     struct ew__run runs[EW__BATCH_SEQUENCES_MAX];
-    struct share *owners[EW__BATCH_SEQUENCES_MAX];
+    struct share *owners[EW__BATCH_SEQUENCES_MAX] = {NULL};
     struct ew__batch batch = {0};
     ew_status status = EW_OK;
     pthread_mutex_lock(&model->compute);

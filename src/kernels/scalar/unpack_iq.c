@@ -50,7 +50,7 @@ static void iq2_xs_block(const struct ew__block_iq2_xs *block, uint8_t *u, float
 static void iq2_s_block(const struct ew__block_iq2_s *block, uint8_t *u, float *s, float *m) {
     iq2_scales(ew__half_at(block->d), block->scales, s, m);
     for (size_t i = 0; i < 32; i++) {
-        unsigned high = block->qh[i / 4] >> 2 * (i % 4) & 3u;
+        unsigned high = (unsigned)block->qh[i / 4] >> 2 * (i % 4) & 3u;
         put(u + 8 * i, 8, ew__iq2s_grid[block->qs[i] | high << 8], block->signs[i], OFFSET);
     }
 }
