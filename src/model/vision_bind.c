@@ -29,13 +29,19 @@ static ew_status check_shape(const struct ew__tensor *tensor, const char *name, 
     return EW_OK;
 }
 
+static const struct ew__tensor *tensor_named(const struct ew__vision_source *source,
+                                             struct ew__str name) {
+    if (source->gguf != NULL)
+        return ew__gguf_tensor(source->gguf, name);
+    return source->hf != NULL ? ew__safetensors_tensor(source->hf->tensors, name) : NULL;
+}
+
 static ew_status find(const struct binding *b, ew__vision_role role, uint32_t block,
                       const char *suffix, uint64_t columns, uint64_t rows,
                       const struct ew__tensor **out) {
     char name[EW__TENSOR_NAME_BYTES_MAX + 1];
     ew__vision_tensor_name(b->source, role, block, suffix, name);
-    *out = b->source->gguf != NULL ? ew__gguf_tensor(b->source->gguf, ew__str(name))
-                                   : ew__safetensors_tensor(b->source->hf->tensors, ew__str(name));
+    *out = tensor_named(b->source, ew__str(name));
     if (*out == NULL)
         return ew__fail(EW_FORMAT, "tensor \"%s\" is missing", name);
     if (!ew__dtype_decodable((ew__dtype)(*out)->type))

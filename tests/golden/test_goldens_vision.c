@@ -335,11 +335,11 @@ static void load_positions(const struct golden *golden, const struct prompt *p,
     }
     int32_t *types = golden_i32(golden, array_name(p->name, "mm_token_type_ids"), &n);
     assert_int_equal(n, out->n);
-    out->kinds = malloc(n);
+    out->kinds = calloc(n + 1, 1);
     for (size_t i = 0; i < n; i++)
         out->kinds[i] = (uint8_t)types[i];
     free(types);
-    out->positions = malloc(n * sizeof *out->positions);
+    out->positions = calloc(n + 1, sizeof *out->positions);
     must(ew__position_tokens(&scan, out->kinds, n, &grids, out->positions));
     assert_int_equal(scan.n_tokens, n);
     out->rope_delta = ew__rope_delta(&scan);
@@ -504,7 +504,7 @@ static void check_prompts(const char *model_path, const char *vision_path) {
         struct loaded p;
         size_t V = rig.model.config->n_vocab;
         prompt_load(&s, &prompts[c], &p);
-        float *logits = malloc(p.n * V * sizeof *logits);
+        float *logits = malloc((p.n + 1) * V * sizeof *logits);
         rig_reset(&rig);
         if (strcmp(prompts[c].name, "image-square") == 0) {
             rig.ws.trace = trace_text;
