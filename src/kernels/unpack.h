@@ -16,6 +16,16 @@ static inline void ew__unpack_tail(size_t n, size_t n_pad, uint8_t *u, float *s,
         s[g] = m[g] = 0;
 }
 
+/* Asks for the bytes that come EW__UNPACK_AHEAD later in the matrix: rows follow one another, and
+ * the processor's own prefetching stops at each page and while a product runs. Far enough for the
+ * rows that one product takes; beyond the end it does nothing. */
+#define EW__UNPACK_AHEAD 8192u
+static inline void ew__unpack_prefetch(const void *at, size_t bytes) {
+    uintptr_t ahead = (uintptr_t)at + EW__UNPACK_AHEAD;
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const void *)(ahead + i), 0, 2);
+}
+
 /* Defines the kernel of a type from its block function
  *   static void <suffix>_block(const struct ew__block_<suffix> *block, uint8_t *u, float *s,
  *                              float *m)
@@ -24,8 +34,10 @@ static inline void ew__unpack_tail(size_t n, size_t n_pad, uint8_t *u, float *s,
     void K(unpack_##suffix)(const void *row, size_t n, size_t n_pad, uint8_t *u, float *s,         \
                             float *m) {                                                            \
         const struct ew__block_##suffix *block = row;                                              \
-        for (size_t i = 0; i < n; i += (elements), block++)                                        \
+        for (size_t i = 0; i < n; i += (elements), block++) {                                      \
+            ew__unpack_prefetch(block, sizeof *block);                                             \
             suffix##_block(block, u + i, s + i / 16, m + i / 16);                                  \
+        }                                                                                          \
         ew__unpack_tail(n, n_pad, u, s, m);                                                        \
     }
 

@@ -10,24 +10,56 @@ static inline __m256i iq4_levels(__m256i nibbles) {
     const __m128i table = _mm_add_epi8(load16(ew__iq4_values), _mm_set1_epi8(127));
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), nibbles);
 }
-static inline void q4_0_block(const struct ew__block_q4_0 *block, uint8_t *u, float *s, float *m) {
-    float d = half_at(block->d);
-    store32(u, split_nibbles(block->qs));
-    ew__unpack_fill(s, m, 2, d, -8.0f * d);
+/* s = d and m = offset * d of eight blocks of 32, whose halves lie `stride` bytes apart. */
+static inline void eight_scales(const uint8_t *d, size_t stride, float offset, float *s, float *m) {
+    __m128i halves = _mm_cvtsi32_si128(ew__load_u16(d));
+    halves = _mm_insert_epi16(halves, ew__load_u16(d + stride), 1);
+    halves = _mm_insert_epi16(halves, ew__load_u16(d + 2 * stride), 2);
+    halves = _mm_insert_epi16(halves, ew__load_u16(d + 3 * stride), 3);
+    halves = _mm_insert_epi16(halves, ew__load_u16(d + 4 * stride), 4);
+    halves = _mm_insert_epi16(halves, ew__load_u16(d + 5 * stride), 5);
+    halves = _mm_insert_epi16(halves, ew__load_u16(d + 6 * stride), 6);
+    halves = _mm_insert_epi16(halves, ew__load_u16(d + 7 * stride), 7);
+    __m256 x = _mm256_cvtph_ps(halves);
+    store_twice(s, x);
+    store_twice(m, _mm256_mul_ps(_mm256_set1_ps(offset), x));
 }
 
-static inline void q8_0_block(const struct ew__block_q8_0 *block, uint8_t *u, float *s, float *m) {
-    float d = half_at(block->d);
-    store32(u, _mm256_xor_si256(load32(block->qs), _mm256_set1_epi8(-128)));
-    ew__unpack_fill(s, m, 2, d, -128.0f * d);
-}
+/* The kernel of a type of 32 elements with one half and value d (u + offset): eight blocks at a
+ * time, the scales together. */
+#define EIGHT_BLOCKS(suffix, offset)                                                               \
+    void K(unpack_##suffix)(const void *row, size_t n, size_t n_pad, uint8_t *u, float *s,         \
+                            float *m) {                                                            \
+        const struct ew__block_##suffix *block = row;                                              \
+        size_t i = 0;                                                                              \
+        for (; i + 8 * EW__QK <= n; i += 8 * EW__QK, block += 8) {                                 \
+            ew__unpack_prefetch(block, 8 * sizeof *block);                                         \
+            for (size_t b = 0; b < 8; b++)                                                         \
+                store32(u + i + EW__QK * b, suffix##_bytes(block + b));                            \
+            eight_scales(block->d, sizeof *block, offset, s + i / 16, m + i / 16);                 \
+        }                                                                                          \
+        for (; i < n; i += EW__QK, block++) {                                                      \
+            float d = half_at(block->d);                                                           \
+            store32(u + i, suffix##_bytes(block));                                                 \
+            ew__unpack_fill(s + i / 16, m + i / 16, 2, d, (offset)*d);                             \
+        }                                                                                          \
+        ew__unpack_tail(n, n_pad, u, s, m);                                                        \
+    }
 
-static inline void iq4_nl_block(const struct ew__block_iq4_nl *block, uint8_t *u, float *s,
-                                float *m) {
-    float d = half_at(block->d);
-    store32(u, iq4_levels(split_nibbles(block->qs)));
-    ew__unpack_fill(s, m, 2, d, -127.0f * d);
+static inline __m256i q4_0_bytes(const struct ew__block_q4_0 *block) {
+    return split_nibbles(block->qs);
 }
+EIGHT_BLOCKS(q4_0, -8.0f)
+
+static inline __m256i q8_0_bytes(const struct ew__block_q8_0 *block) {
+    return _mm256_xor_si256(load32(block->qs), _mm256_set1_epi8(-128));
+}
+EIGHT_BLOCKS(q8_0, -128.0f)
+
+static inline __m256i iq4_nl_bytes(const struct ew__block_iq4_nl *block) {
+    return iq4_levels(split_nibbles(block->qs));
+}
+EIGHT_BLOCKS(iq4_nl, -127.0f)
 
 /* ew__k4_scale_min for all eight sub-blocks: three words of packed 6-bit fields a, b, c; the first
  * four scales are the low six bits of a, the other four c's low nibbles with a's top bits. */
@@ -118,9 +150,6 @@ static inline void iq4_xs_block(const struct ew__block_iq4_xs *block, uint8_t *u
     iq4_xs_scales(block, s, m);
 }
 
-EW__UNPACK_KERNEL(q4_0, EW__QK)
-EW__UNPACK_KERNEL(q8_0, EW__QK)
-EW__UNPACK_KERNEL(iq4_nl, EW__QK)
 EW__UNPACK_KERNEL(q4_k, EW__QKK)
 EW__UNPACK_KERNEL(q5_k, EW__QKK)
 EW__UNPACK_KERNEL(q6_k, EW__QKK)

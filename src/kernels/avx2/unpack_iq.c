@@ -118,13 +118,22 @@ static inline void iq3_xxs_block(const struct ew__block_iq3_xxs *block, uint8_t 
     top_scales(half_at(block->d), bits, 0.5f, s, m);
 }
 
+/* d (1 + 2 scale) */
+static inline void iq3_s_scales(const struct ew__block_iq3_s *block, float *s, float *m) {
+    uint32_t packed = ew__load_u32(block->scales);
+    __m128i even = _mm_cvtsi32_si128((int)(packed & 0x0f0f0f0fu));
+    __m128i odd = _mm_cvtsi32_si128((int)(packed >> 4 & 0x0f0f0f0fu));
+    __m256i scale = _mm256_cvtepu8_epi32(_mm_unpacklo_epi8(even, odd));
+    scale = _mm256_or_si256(_mm256_slli_epi32(scale, 1), _mm256_set1_epi32(1));
+    __m256 x = _mm256_mul_ps(_mm256_set1_ps(half_at(block->d)), _mm256_cvtepi32_ps(scale));
+    store_twice(s, x);
+    store_twice(m, _mm256_mul_ps(_mm256_set1_ps(-(float)OFFSET_IQ3S), x));
+}
+
 static inline void iq3_s_block(const struct ew__block_iq3_s *block, uint8_t *u, float *s,
                                float *m) {
-    float d = half_at(block->d);
+    iq3_s_scales(block, s, m);
     for (size_t b = 0; b < 8; b++) {
-        int scale = block->scales[b / 2] >> 4 * (b % 2) & 15;
-        float ds = d * (float)(1 + 2 * scale);
-        ew__unpack_fill(s + 2 * b, m + 2 * b, 2, ds, -(float)OFFSET_IQ3S * ds);
         __m256i ninth = _mm256_sllv_epi32(_mm256_set1_epi32(block->qh[b]),
                                           _mm256_set_epi32(1, 2, 3, 4, 5, 6, 7, 8));
         ninth = _mm256_and_si256(ninth, _mm256_set1_epi32(256));
