@@ -9,7 +9,8 @@
  *    not on how many rows or tokens the call covers. This is what makes the results independent of
  *    batch, chunk and thread count (docs/architecture.md, "The exactness contract"). Between
  *    instruction sets the order may differ.
- *  - Pointers need no alignment unless said; no output may overlap an input unless said.
+ *  - Pointers need no more than their element's own alignment unless said; the weights of mul_* and
+ *    the rows of unpack may lie at any address. No output may overlap an input unless said.
  *  - Reads and writes stay inside the stated extents.
  *
  * Letters: n reduction length or width, r weight rows, t tokens, ld* distance between successive
