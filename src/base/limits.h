@@ -37,7 +37,8 @@
 #define EW__VOCAB_MAX       (1u << 22)
 #define EW__TOKEN_BYTES_MAX 4096u
 #define EW__TEXT_BYTES_MAX  (1u << 30)
-#define EW__ADDED_BYTES_MAX 256u /* matching costs up to this much per byte of text; 23 in practice */
+#define EW__ADDED_BYTES_MAX                                                                        \
+    256u /* matching costs up to this much per byte of text; 23 in practice */
 
 /* Model shapes: the 9B has H 4096, I 12288, 32 layers, 16 heads of 256. */
 #define EW__WIDTH_MAX    (1u << 20)

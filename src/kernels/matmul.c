@@ -173,8 +173,9 @@ static void quantise_rests(void *context, size_t begin, size_t end, void *scratc
     for (size_t j = begin; j < end; j++) {
         const float *x = job->base.x + j * job->base.ldx, *d = q->d + j * (q->n_pad / 32);
         const int8_t *first = q->q + j * q->n_pad;
-        for (size_t k = 0; k < job->base.n; k++)
-            left[k] = x[k] - d[k / 32] * (float)first[k];
+        for (size_t b = 0; b < job->base.n / 32; b++)
+            for (size_t k = 32 * b; k < 32 * b + 32; k++)
+                left[k] = x[k] - d[b] * (float)first[k];
         job->base.kernels->quantise_act(left, job->base.n, rest->n_pad, rest->q + j * rest->n_pad,
                                         rest->d + j * (rest->n_pad / 32),
                                         rest->sum + j * (rest->n_pad / 16));
