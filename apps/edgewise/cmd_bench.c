@@ -164,7 +164,10 @@ static ew_status measure(bench *b) {
 }
 
 static spread spread_of(double *values, const bench *b, uint64_t tokens) {
-    return tokens == 0 ? (spread){0} : measure_spread(values, (size_t)b->args->repetitions);
+    const spread none = {0};
+    if (tokens == 0)
+        return none;
+    return measure_spread(values, (size_t)b->args->repetitions);
 }
 
 static double gigabytes_per_second(const bench *b, double tokens_per_second) {

@@ -139,7 +139,7 @@ static ew_status check_share(const struct share *share) {
 
 /* Fills a batch with the next tokens of the shares, in their order, while there is room. */
 static void fill_batch(ew_model *model, struct share *shares, size_t n_shares, struct ew__run *runs,
-                       struct share **owners, struct ew__batch *batch) {
+                       size_t *owners, struct ew__batch *batch) {
     batch->n_tokens = batch->n_runs = 0;
     for (size_t i = 0; i < n_shares && batch->n_tokens < model->options.n_batch; i++) {
         struct share *share = &shares[i];
@@ -154,7 +154,7 @@ static void fill_batch(ew_model *model, struct share *shares, size_t n_shares, s
             for (uint32_t axis = 0; axis < 3; axis++)
                 model->positions[batch->n_tokens + k][axis] = position;
         }
-        owners[batch->n_runs] = share;
+        owners[batch->n_runs] = i;
         runs[batch->n_runs++] = (struct ew__run){.first = batch->n_tokens,
                                                  .n = n,
                                                  .n_past = session->n_past,
@@ -168,11 +168,11 @@ static void fill_batch(ew_model *model, struct share *shares, size_t n_shares, s
 }
 
 /* Logits of the last token of every share that a pass completed. */
-static void take_last_logits(ew_model *model, const struct ew__batch *batch,
-                             struct share **owners) {
+static void take_last_logits(ew_model *model, struct share *shares, const struct ew__batch *batch,
+                             const size_t *owners) {
     size_t H = model->model.config->n_embd;
     for (uint32_t i = 0; i < batch->n_runs; i++) {
-        struct share *share = owners[i];
+        struct share *share = &shares[owners[i]];
         const struct ew__run *run = &batch->runs[i];
         share->session->n_past += run->n;
         share->done += run->n;
@@ -209,7 +209,7 @@ static ew_status evaluate(struct share *shares, size_t n_shares, ew_logits_fn *e
                           void *context) {
     ew_model *model = shares[0].session->model;
     struct ew__run runs[EW__BATCH_SEQUENCES_MAX];
-    struct share *owners[EW__BATCH_SEQUENCES_MAX] = {NULL};
+    size_t owners[EW__BATCH_SEQUENCES_MAX] = {0}; // the share of each run
     struct ew__batch batch = {0};
     ew_status status = EW_OK;
     pthread_mutex_lock(&model->compute);
@@ -218,7 +218,7 @@ static ew_status evaluate(struct share *shares, size_t n_shares, ew_logits_fn *e
         fill_batch(model, shares, n_shares, runs, owners, &batch);
         ew__no_alloc_begin("a forward pass");
         ew__forward(&model->ws, &batch, model->hidden);
-        take_last_logits(model, &batch, owners);
+        take_last_logits(model, shares, &batch, owners);
         ew__no_alloc_end();
         if (each != NULL)
             status = give_each(model, &batch, first, each, context);

@@ -373,7 +373,7 @@ ew_status ew__tokenizer_from_hf(const struct ew__hf_folder *folder, struct ew__t
     EW__TRY(status);
     status = build(ew__buf_str(&text), folder->tokenizer_config, out);
     ew__buf_release(&text);
-    if (status == EW_OK) {
+    if (status == EW_OK && *out != NULL) {
         (*out)->eos = named_token(*out, folder->tokenizer_config, "eos_token");
         (*out)->pad = named_token(*out, folder->tokenizer_config, "pad_token");
         (*out)->bos = named_token(*out, folder->tokenizer_config, "bos_token");

@@ -71,7 +71,7 @@ static double error_of(const char *file, bool exact, ew_kv_type kv, const int32_
                        const float *want) {
     char path[512];
     ew_model *model;
-    ew_session *session;
+    ew_session *session = NULL;
     ew_model_options options = EW_INIT(ew_model_options);
     options.exact = exact;
     options.kv_type = kv;

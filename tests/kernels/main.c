@@ -142,7 +142,7 @@ int main(int argc, char **argv) {
             options.list = true;
         else if (strcmp(argv[i], "--bench") == 0)
             options.bench = true;
-        else if (value == NULL)
+        else if (value == NULL) // NOLINT(bugprone-branch-clone): the order of the tests matters
             return usage();
         else if (i++, strcmp(argv[i - 1], "--seed") == 0)
             options.seed = strtoull(value, NULL, 10);
