@@ -6,6 +6,8 @@ tokens is one triangular system, so only T / c steps follow each other.
 """
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,14 +19,31 @@ def l2_normalised(x: Tensor) -> Tensor:
     return x * torch.rsqrt((x * x).sum(-1, keepdim=True) + 1e-6)
 
 
+class CausalConv(torch.autograd.Function):
+    """Four taps over the last four tokens; written out because it saves half the time on a CPU."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, taps: Tensor) -> Tensor:
+        ctx.save_for_backward(u, taps)
+        y = u * taps[:, 3]
+        for back in (1, 2, 3):
+            y[:, back:].addcmul_(u[:, :-back], taps[:, 3 - back])
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        u, taps = ctx.saved_tensors
+        to_u = grad * taps[:, 3]
+        to_taps = [(grad * u).sum((0, 1))]
+        for back in (1, 2, 3):
+            to_u[:, :-back].addcmul_(grad[:, back:], taps[:, 3 - back])
+            to_taps.append((grad[:, back:] * u[:, :-back]).sum((0, 1)))
+        return to_u, torch.stack(to_taps[::-1], 1)
+
+
 def causal_conv(u: Tensor, weight: Tensor) -> Tensor:
-    """silu of four taps over the last four tokens; u [B, T, C], weight [C, 1, 4]."""
-    taps, length = weight[:, 0], u.shape[1]
-    padded = F.pad(u, (0, 0, 3, 0))
-    total = padded[:, 3:] * taps[:, 3]
-    for j in range(3):
-        total = total + padded[:, j:j + length] * taps[:, j]
-    return F.silu(total)
+    """silu of the convolution; u [B, T, C], weight [C, 1, 4], the last tap for the token itself."""
+    return F.silu(CausalConv.apply(u, weight[:, 0]))
 
 
 def into_chunks(x: Tensor, length: int, c: int) -> Tensor:
@@ -59,8 +78,9 @@ def delta_rule(q: Tensor, k: Tensor, v: Tensor, g: Tensor, beta: Tensor,
     keep = last.exp()[..., None]
     state = q.new_zeros(*v.shape[:2], k.shape[-1], v.shape[-1])
     outputs = []
-    for n in range(v.shape[2]):
-        new = written[:, :, n] - erased[:, :, n] @ state
-        outputs.append(q_decayed[:, :, n] @ state + inside[:, :, n] @ new)
-        state = keep[:, :, n] * state + k_left[:, :, n] @ new
+    for u, w, reader, near, kept, writer in zip(*(x.unbind(2) for x in (
+            written, erased, q_decayed, inside, keep, k_left))):
+        new = u - w @ state
+        outputs.append(reader @ state + near @ new)
+        state = kept * state + writer @ new
     return torch.cat(outputs, 2)[:, :, :length], state

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,25 @@ from vision import Tower
 Trace = dict[str, Tensor]
 
 
+class Normalise(torch.autograd.Function):
+    """x / sqrt(mean(x^2) + eps) * (1 + w) in float32, with half the passes that autograd takes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor, eps: float) -> Tensor:
+        scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)
+        normed = x * scale
+        ctx.save_for_backward(normed, scale, w)
+        return normed * (1 + w)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        normed, scale, w = ctx.saved_tensors
+        product = grad * normed
+        mean = (product @ (1 + w) / normed.shape[-1])[..., None]
+        to_w = product.flatten(0, -2).sum(0)
+        return (grad * (1 + w)).addcmul_(normed, mean, value=-1).mul_(scale), to_w, None
+
+
 class RmsNorm(nn.Module):
     """x / sqrt(mean(x^2) + eps) * (1 + w)."""
 
@@ -28,9 +48,8 @@ class RmsNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x.float()
-        y = y * torch.rsqrt(y.square().mean(-1, keepdim=True) + self.eps)
-        return (y * (1 + self.weight.float())).to(x.dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            return Normalise.apply(x.float(), self.weight, self.eps)
 
 
 class GatedNorm(nn.Module):

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Conversations -> arrays. The batch of a step depends on seed and step only, so a run resumes
+exactly and any number of processes makes the same batches."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from bpe import Tokenizer, read_tokenizer
+from data.chat import render
+from data.mix import KINDS, draw
+from data.pictures import GRID
+from data.words import Item, Source
+from model import mixed_positions
+from vision import patchify
+
+IMAGE_TOKENS = GRID[0] * GRID[1] // 4
+KIND_NAMES = list(KINDS)
+OTHER_WEIGHT, OTHER_SHARE = 0.2, 0.2  # of tokens that are not the assistant's
+
+
+@dataclass
+class Row:
+    """A conversation as ids; weights[t] is what predicting ids[t] counts."""
+
+    ids: np.ndarray
+    weights: np.ndarray
+    positions: np.ndarray
+    kind: int
+    pictures: list[np.ndarray]
+
+
+@dataclass
+class Batch:
+    """Rows of similar length, padded behind."""
+
+    ids: np.ndarray        # [B, T]
+    weights: np.ndarray    # [B, T]
+    positions: np.ndarray  # [3, B, T]
+    kinds: np.ndarray      # [B]
+    patches: np.ndarray    # [pictures, patches, 1536], in the order of their tokens
+    tokens: int            # without padding
+
+
+def with_pictures(text: str) -> str:
+    return text.replace("<|image_pad|>", "<|image_pad|>" * IMAGE_TOKENS)
+
+
+def answer_weights(ids: list[int], tokenizer: Tokenizer, source: Source) -> np.ndarray:
+    """1 from behind the assistant's header (or the given think block) to its <|im_end|>."""
+    start, end = tokenizer.added["<|im_start|>"], tokenizer.added["<|im_end|>"]
+    think, close = tokenizer.added["<think>"], tokenizer.added["</think>"]
+    role = tokenizer.encode("assistant\n")
+    empty = [think, *tokenizer.encode("\n\n"), close, *tokenizer.encode("\n\n")]
+    opened = [think, *tokenizer.encode("\n")]
+    drawn = np.random.default_rng(source.number(0, 2 ** 31)).random(len(ids))
+    weights = np.where(drawn < OTHER_SHARE, OTHER_WEIGHT, 0.0).astype(np.float32)
+    pad = tokenizer.added["<|image_pad|>"]
+    at = 0
+    while at < len(ids):
+        if ids[at] == start and ids[at + 1:at + 1 + len(role)] == role:
+            first = at + 1 + len(role)
+            for given in (empty, opened):
+                if ids[first:first + len(given)] == given:
+                    first += len(given)
+                    break
+            at = ids.index(end, first)
+            weights[first:at + 1] = 1
+        if ids[at] == pad:
+            weights[at] = 0
+        at += 1
+    return weights
+
+
+def make_row(item: Item, tokenizer: Tokenizer, source: Source) -> Row:
+    ids = tokenizer.encode(with_pictures(render(item)))
+    weights = answer_weights(ids, tokenizer, source)
+    array = np.array(ids, np.int64)
+    positions = mixed_positions(array, (tokenizer.added["<|image_pad|>"], -1),
+                                [GRID] * len(item.pictures)) if item.pictures else np.tile(
+        np.arange(len(ids)), (3, 1))
+    kind = {"result": "call", "absent": "passages"}.get(item.kind, item.kind)
+    return Row(array, weights, positions, KIND_NAMES.index(kind),
+               [patchify(picture[None]) for picture in item.pictures])
+
+
+def collate(rows: list[Row], pad: int, multiple: int) -> Batch:
+    length = max(len(row.ids) for row in rows)
+    length += -length % multiple
+    ids = np.full((len(rows), length), pad, np.int64)
+    weights = np.zeros((len(rows), length), np.float32)
+    positions = np.tile(np.arange(length), (3, len(rows), 1))
+    for i, row in enumerate(rows):
+        n = len(row.ids)
+        ids[i, :n], weights[i, :n], positions[:, i, :n] = row.ids, row.weights, row.positions
+    patches = [picture for row in rows for picture in row.pictures]
+    stacked = np.stack(patches) if patches else np.zeros((0, GRID[0] * GRID[1], 1536), np.float32)
+    return Batch(ids, weights, positions, np.array([row.kind for row in rows]), stacked,
+                 sum(len(row.ids) for row in rows))
+
+
+def make_step(tokenizer: Tokenizer, seed: int, step: int, progress: float, tokens: int,
+              micro: int, multiple: int) -> list[Batch]:
+    """About `tokens` tokens in batches of about `micro`, rows of like length together."""
+    source = Source(seed * 1_000_003 + step, training=True)
+    rows: list[Row] = []
+    while sum(len(row.ids) for row in rows) < tokens:
+        rows.append(make_row(draw(source, progress), tokenizer, source))
+    rows.sort(key=lambda row: len(row.ids))
+    batches, part = [], []
+    for row in rows:
+        part.append(row)
+        if len(part) * len(row.ids) >= micro:
+            batches.append(part)
+            part = []
+    if part:
+        batches.append(part)
+    pad = tokenizer.added["<|endoftext|>"]
+    return [collate(part, pad, multiple) for part in batches]
+
+
+_TOKENIZER: Tokenizer | None = None
+
+
+def _start(folder: Path) -> None:
+    global _TOKENIZER
+    _TOKENIZER = read_tokenizer(folder)
+
+
+def _work(job: tuple) -> list[Batch]:
+    assert _TOKENIZER is not None
+    return make_step(_TOKENIZER, *job)
+
+
+def stream(folder: Path, seed: int, first: int, steps: int, shape: tuple[int, int, int],
+           workers: int) -> Iterator[list[Batch]]:
+    """The batches of steps first .. steps-1, made ahead by `workers` processes (0: here)."""
+    jobs = ((seed, step, step / steps, *shape) for step in range(first, steps))
+    _start(folder)
+    if workers == 0:
+        yield from map(_work, jobs)
+        return
+    with get_context("fork").Pool(workers, _start, (folder,)) as pool:
+        ahead = []
+        for job in jobs:
+            ahead.append(pool.apply_async(_work, (job,)))
+            if len(ahead) > 2 * workers:
+                yield ahead.pop(0).get()
+        for result in ahead:
+            yield result.get()

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is trained on when: copying first, then everything."""
+from __future__ import annotations
+
+from typing import Callable
+
+from data.calls import call_item
+from data.passages import object_item, passages_item
+from data.pictures import picture_item
+from data.sums import one_step, sum_item
+from data.talk import drill, recall, repeat, small_talk, story
+from data.words import Item, Source
+
+KINDS: dict[str, Callable[[Source], Item]] = {
+    "repeat": repeat, "drill": drill, "recall": recall, "chat": small_talk, "story": story,
+    "table": one_step, "sum": sum_item, "json": object_item, "passages": passages_item,
+    "call": call_item, "picture": picture_item}
+# Shares of conversations at the start, then from a fifth of the way to the end; linear between.
+START = {"repeat": 25, "drill": 40, "recall": 15, "chat": 5, "story": 2, "table": 8, "json": 5}
+FINAL = {"repeat": 3, "drill": 8, "recall": 18, "chat": 5, "story": 3, "table": 6, "sum": 18,
+         "json": 8, "passages": 17, "call": 6, "picture": 10}
+RAMP = 0.2
+THINKING = 0.12  # of the conversations other than sums
+
+
+def shares(progress: float) -> dict[str, float]:
+    """progress from 0 to 1 -> weight of each kind."""
+    along = min(progress / RAMP, 1.0)
+    return {kind: (1 - along) * START.get(kind, 0) + along * FINAL[kind] for kind in KINDS}
+
+
+def draw(source: Source, progress: float) -> Item:
+    weights = shares(progress)
+    kind = source.random.choices(list(weights), list(weights.values()))[0]
+    item = KINDS[kind](source)
+    if item.hint and not item.thinking and source.chance(THINKING):
+        item.thinking = True
+        item.messages[-1]["reasoning_content"] = item.hint
+    return item

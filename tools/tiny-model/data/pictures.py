@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of 128 x 128 pixels with shapes and printed digits, and questions about them."""
+from __future__ import annotations
+
+import numpy as np
+
+from data.words import Item, Source, assistant, user
+
+SIDE = 128
+GRID = (SIDE // 16, SIDE // 16)  # patches
+PAINTS = {"red": (220, 40, 40), "green": (40, 170, 60), "blue": (40, 80, 220),
+          "yellow": (240, 210, 40), "black": (20, 20, 20), "purple": (150, 50, 180)}
+GROUNDS = [(255, 255, 255), (240, 240, 230), (225, 235, 245), (200, 200, 200)]
+SHAPES = ["circle", "square", "triangle"]
+PLACES = {"top left": (0, 0), "top right": (0, 1), "bottom left": (1, 0), "bottom right": (1, 1)}
+# Segments of a seven-segment digit: top, upper left, upper right, middle, lower left, lower right,
+# bottom.
+SEGMENTS = ["1110111", "0010010", "1011101", "1011011", "0111010", "1101011", "1101111", "1010010",
+            "1111111", "1111011"]
+
+
+class Canvas:
+    def __init__(self, source: Source) -> None:
+        ground = np.array(source.pick(GROUNDS), np.float32)
+        self.rgb = np.tile(ground, (SIDE, SIDE, 1))
+        self.y, self.x = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) + 0.5
+
+    def fill(self, inside: np.ndarray, paint: tuple[int, int, int]) -> None:
+        self.rgb[inside] = paint
+
+    def shape(self, name: str, paint: tuple[int, int, int], at: tuple[float, float],
+              radius: float) -> None:
+        y, x = self.y - at[0], self.x - at[1]
+        if name == "circle":
+            inside = x * x + y * y < radius * radius
+        elif name == "square":
+            inside = np.maximum(abs(x), abs(y)) < radius * 0.88
+        else:
+            inside = (y < radius * 0.8) & (y > 2 * abs(x) - radius)
+        self.fill(inside, paint)
+
+    def digit(self, value: int, paint: tuple[int, int, int], at: tuple[float, float],
+              size: float) -> None:
+        """Seven bars around (y, x), 2 size high and size wide."""
+        thick, half = size * 0.16, size / 2
+        bars = [(-size, 0, True), (-half, -half, False), (-half, half, False), (0, 0, True),
+                (half, -half, False), (half, half, False), (size, 0, True)]
+        for lit, (dy, dx, flat) in zip(SEGMENTS[value], bars):
+            if lit == "1":
+                y, x = abs(self.y - at[0] - dy), abs(self.x - at[1] - dx)
+                long, wide = (x, y) if flat else (y, x)
+                self.fill((long < half + thick) & (wide < thick), paint)
+
+    def bytes(self, source: Source) -> np.ndarray:
+        noise = np.random.default_rng(source.number(0, 2 ** 31)).normal(0, 4, self.rgb.shape)
+        return np.clip(self.rgb + noise, 0, 255).astype(np.uint8)
+
+
+def ask(question: str, answer: str, canvas: Canvas, source: Source) -> Item:
+    content = [{"type": "image"}, {"type": "text", "text": question}]
+    return Item("picture", [user(content), assistant(answer)],
+                pictures=[canvas.bytes(source)], check={"exact": answer})
+
+
+def one_shape(source: Source) -> Item:
+    """One shape somewhere: which, in which colour, or where."""
+    canvas, name, colour = Canvas(source), source.pick(SHAPES), source.pick(list(PAINTS))
+    place = source.pick(list(PLACES))
+    row, column = PLACES[place]
+    jitter = [source.number(-8, 8) for _ in range(2)]
+    canvas.shape(name, PAINTS[colour], (32 + 64 * row + jitter[0], 32 + 64 * column + jitter[1]),
+                 source.number(14, 22))
+    question, answer = source.pick([
+        ("(What|Which) colour (is the shape|is it|do you see)?", colour.capitalize() + "."),
+        ("(What shape|Which shape) (is it|do you see|is in the picture|is this)?",
+         f"A {name}."),
+        ("(Where|In which corner) is (the shape|it)( in the picture|)?", f"At the {place}."),
+        ("(What do you see|What is in the picture|What is this|Describe the picture)?",
+         f"A {colour} {name} at the {place}.")])
+    return ask(source.phrase(question), answer, canvas, source)
+
+
+def counted(source: Source) -> Item:
+    """One to five equal shapes."""
+    canvas, name, colour = Canvas(source), source.pick(SHAPES), source.pick(list(PAINTS))
+    count = source.number(1, 5)
+    cells = source.random.sample([(r, c) for r in range(3) for c in range(3)], count)
+    for row, column in cells:
+        at = (22 + 42 * row + source.number(-5, 5), 22 + 42 * column + source.number(-5, 5))
+        canvas.shape(name, PAINTS[colour], at, source.number(11, 15))
+    question = source.phrase("(How many|Count the|Tell me how many) "
+                             f"({name}s|shapes)( are there| do you see|)?")
+    return ask(question, f"{count} {name}{'s' if count > 1 else ''}.", canvas, source)
+
+
+def digits(source: Source) -> Item:
+    """One or two printed digits."""
+    canvas, colour = Canvas(source), source.pick(list(PAINTS))
+    values = [source.number(0, 9) for _ in range(source.number(1, 2))]
+    start = 64 - 26 * (len(values) - 1)
+    row = 64 + source.number(-12, 12)
+    for i, value in enumerate(values):
+        canvas.digit(value, PAINTS[colour], (row, start + 52 * i + source.number(-4, 4)),
+                     source.number(22, 30))
+    question = source.phrase("(Which|What) (number|digits) (is it|do you see|is written|"
+                             "is in the picture)?")
+    return ask(question, "".join(map(str, values)), canvas, source)
+
+
+def picture_item(source: Source) -> Item:
+    return source.pick([one_shape, one_shape, counted, digits])(source)
