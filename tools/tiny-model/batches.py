@@ -16,7 +16,7 @@ from data.mix import KINDS, draw
 from data.pictures import GRID
 from data.words import Item, Source
 from model import mixed_positions
-from vision import patchify
+from vision import cut_patches
 
 IMAGE_TOKENS = GRID[0] * GRID[1] // 4
 KIND_NAMES = list(KINDS)
@@ -42,7 +42,7 @@ class Batch:
     weights: np.ndarray    # [B, T]
     positions: np.ndarray  # [3, B, T]
     kinds: np.ndarray      # [B]
-    patches: np.ndarray    # [pictures, patches, 1536], in the order of their tokens
+    patches: np.ndarray    # [pictures, patches, 1536] bytes, in the order of their tokens
     tokens: int            # without padding
 
 
@@ -85,7 +85,7 @@ def make_row(item: Item, tokenizer: Tokenizer, source: Source) -> Row:
         np.arange(len(ids)), (3, 1))
     kind = {"result": "call", "absent": "passages"}.get(item.kind, item.kind)
     return Row(array, weights, positions, KIND_NAMES.index(kind),
-               [patchify(picture[None]) for picture in item.pictures])
+               [cut_patches(picture[None]) for picture in item.pictures])
 
 
 def collate(rows: list[Row], pad: int, multiple: int) -> Batch:
@@ -98,7 +98,7 @@ def collate(rows: list[Row], pad: int, multiple: int) -> Batch:
         n = len(row.ids)
         ids[i, :n], weights[i, :n], positions[:, i, :n] = row.ids, row.weights, row.positions
     patches = [picture for row in rows for picture in row.pictures]
-    stacked = np.stack(patches) if patches else np.zeros((0, GRID[0] * GRID[1], 1536), np.float32)
+    stacked = np.stack(patches) if patches else np.zeros((0, GRID[0] * GRID[1], 1536), np.uint8)
     return Batch(ids, weights, positions, np.array([row.kind for row in rows]), stacked,
                  sum(len(row.ids) for row in rows))
 
@@ -144,7 +144,7 @@ def stream(folder: Path, seed: int, first: int, steps: int, shape: tuple[int, in
     if workers == 0:
         yield from map(_work, jobs)
         return
-    with get_context("fork").Pool(workers, _start, (folder,)) as pool:
+    with get_context("spawn").Pool(workers, _start, (folder,)) as pool:
         ahead = []
         for job in jobs:
             ahead.append(pool.apply_async(_work, (job,)))

@@ -16,7 +16,7 @@ import torch
 
 from model import Qwen35, load_folder, mixed_positions, text_positions
 from safetensors_file import read_safetensors
-from vision import patchify, patch_places
+from vision import cut_patches, patch_places, scaled
 
 GOLDENS = Path(__file__).resolve().parents[2] / "tests/data/goldens"
 TOLERANCES = {"logits": 5e-4, "inner": 3e-4, "state": 3e-4, "vision": 2e-5, "pixels": 1e-6,
@@ -138,12 +138,12 @@ def check_media(model: Qwen35, golden: dict[str, np.ndarray], name: str,
                 report: Report) -> tuple[torch.Tensor, list[tuple[int, int]]]:
     rgb = golden[f"media/{name}/rgb_u8"]
     t, h, w = (int(side) for side in golden[f"media/{name}/grid_thw"])
-    patches = patchify(rgb if rgb.ndim == 4 else rgb[None])
+    patches = scaled(torch.from_numpy(cut_patches(rgb if rgb.ndim == 4 else rgb[None])))
     report.compare("pixels", patches, golden[f"media/{name}/pixel_values"])
     report.compare("exact", np.tile(patch_places(h, w), (t, 1)),
                    golden[f"media/{name}/vision/patch_position_hw"])
     trace: dict[str, torch.Tensor] = {}
-    rows = model.model.visual(torch.from_numpy(patches).reshape(t, h * w, 1536), (h, w), trace)
+    rows = model.model.visual(patches.reshape(t, h * w, 1536), (h, w), trace)
     base = f"media/{name}/vision"
     report.compare("vision", trace["patch_embed"], golden[f"{base}/patch_embed"])
     report.compare("vision", trace["pos_embed"].repeat(t, 1), golden[f"{base}/pos_embed"])

@@ -31,6 +31,7 @@ from data.mix import draw
 from data.words import Source
 from model import Qwen35, initialise
 from optim import make_optimizers
+from vision import scaled
 
 SEED = 20261121
 VOCABULARY = 2048
@@ -137,7 +138,7 @@ class Trainer:
                             enabled=self.device.type == "cuda"):
             features = None
             if len(batch.patches):
-                patches = torch.from_numpy(batch.patches).to(self.device)
+                patches = scaled(torch.from_numpy(batch.patches).to(self.device))
                 side = int(math.isqrt(patches.shape[1]))
                 features = self.model.model.visual(patches, (side, side)).flatten(0, 1)
             embedded = self.model.embed(ids, features)
@@ -236,6 +237,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, help="processes that make batches")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    torch.backends.cuda.matmul.allow_tf32 = True
     Path(arguments.run).mkdir(parents=True, exist_ok=True)
     run(Trainer(arguments), arguments)
     return 0

@@ -20,16 +20,19 @@ def patch_places(h: int, w: int) -> np.ndarray:
     return places.transpose(0, 2, 1, 3, 4).reshape(-1, 2)
 
 
-def patchify(rgb: np.ndarray) -> np.ndarray:
-    """Bytes [frames, H, W, 3], an even number of frames or one -> patches [N, 1536] in [-1, 1]."""
-    values = (rgb.astype(np.float32) / 255 - 0.5) / 0.5
-    if len(values) % 2:
-        values = np.concatenate([values, values[-1:]])
+def cut_patches(rgb: np.ndarray) -> np.ndarray:
+    """[frames, H, W, 3], an even number of frames or one -> patches [N, 1536] of the same type."""
+    values = rgb if len(rgb) % 2 == 0 else np.concatenate([rgb, rgb[-1:]])
     frames, height, width, _ = values.shape
     h, w = height // PATCH, width // PATCH
     cut = values.reshape(frames // 2, 2, h // 2, 2, PATCH, w // 2, 2, PATCH, 3)
     # time, block row, block column, row and column in the block; channel, frame, y, x
     return np.ascontiguousarray(cut.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7)).reshape(-1, 1536)
+
+
+def scaled(patches: Tensor) -> Tensor:
+    """Bytes -> [-1, 1]."""
+    return (patches.float() / 255 - 0.5) / 0.5
 
 
 def position_weights(side: int, h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
