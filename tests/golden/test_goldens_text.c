@@ -73,6 +73,8 @@ static int32_t argmax(const float *values, size_t n) {
 
 /* ---- logits ---- */
 
+static double worst_logit; // largest difference seen, told at the end
+
 static void check_stored_logits(const struct subject *s, const char *test_case, const float *logits,
                                 size_t n, size_t V) {
     size_t count;
@@ -80,7 +82,9 @@ static void check_stored_logits(const struct subject *s, const char *test_case, 
     float *want =
         golden_f32(&s->golden, array_name(test_case, whole ? "logits" : "logits_last8"), &count);
     const float *got = whole ? logits : logits + (n - 8) * V;
-    assert_close(array_name(test_case, "logits"), got, want, count, TOLERANCE_LOGITS);
+    double worst =
+        assert_close(array_name(test_case, "logits"), got, want, count, TOLERANCE_LOGITS);
+    worst_logit = worst > worst_logit ? worst : worst_logit;
     free(want);
 }
 
@@ -241,6 +245,7 @@ static void all_cases(bool converted) {
             }
         subject_close(&subject);
     }
+    print_message("largest difference of a logit: %.1e\n", worst_logit);
     assert_int_equal(checked, 15);
     assert_true(states >= 9);
 }

@@ -134,26 +134,41 @@ static int usage(void) {
     return 2;
 }
 
+/* An option without a value; false when it is none. */
+static bool read_flag(const char *name, struct options *options) {
+    if (strcmp(name, "--list") == 0)
+        options->list = true;
+    else if (strcmp(name, "--bench") == 0)
+        options->bench = true;
+    else
+        return false;
+    return true;
+}
+
+static bool read_value(const char *name, const char *value, struct options *options) {
+    if (value == NULL)
+        return false;
+    if (strcmp(name, "--seed") == 0)
+        options->seed = strtoull(value, NULL, 10);
+    else if (strcmp(name, "--op") == 0)
+        options->op = value;
+    else if (strcmp(name, "--isa") == 0)
+        options->isa = value;
+    else if (strcmp(name, "--threads") == 0)
+        options->threads = (uint32_t)strtoul(value, NULL, 10);
+    else
+        return false;
+    return true;
+}
+
 int main(int argc, char **argv) {
     struct options options = {.seed = (uint64_t)time(NULL)};
     for (int i = 1; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-        if (strcmp(argv[i], "--list") == 0)
-            options.list = true;
-        else if (strcmp(argv[i], "--bench") == 0)
-            options.bench = true;
-        else if (value == NULL) // NOLINT(bugprone-branch-clone): the order of the tests matters
+        if (read_flag(argv[i], &options))
+            continue;
+        if (!read_value(argv[i], i + 1 < argc ? argv[i + 1] : NULL, &options))
             return usage();
-        else if (i++, strcmp(argv[i - 1], "--seed") == 0)
-            options.seed = strtoull(value, NULL, 10);
-        else if (strcmp(argv[i - 1], "--op") == 0)
-            options.op = value;
-        else if (strcmp(argv[i - 1], "--isa") == 0)
-            options.isa = value;
-        else if (strcmp(argv[i - 1], "--threads") == 0)
-            options.threads = (uint32_t)strtoul(value, NULL, 10);
-        else
-            return usage();
+        i++;
     }
     if (options.list) {
         list();
