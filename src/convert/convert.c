@@ -86,7 +86,7 @@ static ew_status choose_paths(const char *out, const char *mmproj, struct conver
     c->model.path = ew__strndup(out, strlen(out));
     if (c->model.path == NULL)
         return EW_NO_MEMORY;
-    if (!ew__has_vision(&c->checkpoint.hf) || (mmproj != NULL && mmproj[0] == '\0'))
+    if (ew__vision_hf_prefix(&c->checkpoint.hf) == NULL || (mmproj != NULL && mmproj[0] == '\0'))
         return EW_OK;
     c->vision.path = mmproj != NULL ? ew__strndup(mmproj, strlen(mmproj)) : mmproj_path(out);
     if (c->vision.path == NULL)

@@ -8,52 +8,7 @@
 
 #define CHANNELS 3u
 
-static const struct ew__tensor *find(const struct ew__hf_folder *folder, const char *prefix,
-                                     const char *stem, const char *part,
-                                     char name[EW__TENSOR_NAME_BYTES_MAX + 1]) {
-    snprintf(name, EW__TENSOR_NAME_BYTES_MAX + 1, "%s%s%s", prefix, stem, part);
-    return ew__safetensors_tensor(folder->tensors, ew__str(name));
-}
-
-static const char *find_prefix(const struct ew__hf_folder *folder) {
-    static const char *const prefixes[] = {"model.visual.", "visual."};
-    char name[EW__TENSOR_NAME_BYTES_MAX + 1];
-    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
-        if (find(folder, prefixes[i], "patch_embed.proj", ".weight", name) != NULL)
-            return prefixes[i];
-    return NULL;
-}
-
-bool ew__has_vision(const struct ew__hf_folder *folder) {
-    return find_prefix(folder) != NULL;
-}
-
 /* ---- configuration ---- */
-
-static ew_status read_numbers(const json_t *vision, struct ew__vision_config *c) {
-    const struct {
-        const char *key;
-        uint32_t *out;
-        uint32_t max;
-    } fields[] = {
-        {"depth", &c->depth, EW__LAYERS_MAX},
-        {"hidden_size", &c->hidden_size, EW__WIDTH_MAX},
-        {"num_heads", &c->num_heads, EW__HEADS_MAX},
-        {"intermediate_size", &c->intermediate_size, EW__WIDTH_MAX},
-        {"out_hidden_size", &c->out_hidden_size, EW__WIDTH_MAX},
-        {"patch_size", &c->patch_size, 256},
-        {"temporal_patch_size", &c->temporal_patch_size, 2},
-        {"spatial_merge_size", &c->spatial_merge_size, 16},
-        {"num_position_embeddings", &c->num_position_embeddings, EW__WIDTH_MAX},
-    };
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        if (json_object_get(vision, fields[i].key) == NULL)
-            return ew__fail(EW_FORMAT, "\"vision_config\": \"%s\" is missing", fields[i].key);
-        EW__TRY(ew__fail_in(ew__json_u32(vision, fields[i].key, 1, fields[i].max, fields[i].out),
-                            "\"vision_config\""));
-    }
-    return EW_OK;
-}
 
 static ew_status read_triple(const json_t *object, const char *key, double out[3]) {
     const json_t *list = json_object_get(object, key);
@@ -85,36 +40,11 @@ static ew_status read_preprocessor(const json_t *preprocessor, struct ew__vision
     return ew__json_u32(size, "longest_edge", 0, EW__IMAGE_PIXELS_MAX, &c->max_pixels);
 }
 
-static ew_status check_shape(const json_t *vision, struct ew__vision_config *c) {
-    uint32_t side = 1;
-    while ((uint64_t)(side + 1) * (side + 1) <= c->num_position_embeddings)
-        side++;
-    if (side * side != c->num_position_embeddings)
-        return ew__fail(EW_UNSUPPORTED, "%u vision positions are no square grid",
-                        c->num_position_embeddings);
-    c->image_size = side * c->patch_size;
-    if (c->temporal_patch_size != 2 || c->spatial_merge_size != 2)
-        return ew__fail(EW_UNSUPPORTED,
-                        "a vision tower with temporal patch %u and merge %u, only 2",
-                        c->temporal_patch_size, c->spatial_merge_size);
-    if (c->hidden_size % c->num_heads != 0)
-        return ew__fail(EW_FORMAT, "a vision width of %u cannot have %u heads", c->hidden_size,
-                        c->num_heads);
-    if (json_array_size(json_object_get(vision, "deepstack_visual_indexes")) != 0)
-        return ew__fail(EW_UNSUPPORTED, "a vision tower with deep-stack layers");
-    return EW_OK;
-}
-
 ew_status ew__vision_config_read(const struct ew__hf_folder *folder,
                                  struct ew__vision_config *out) {
-    const json_t *vision = json_object_get(folder->config, "vision_config");
-    *out = (struct ew__vision_config){.prefix = find_prefix(folder)};
-    if (out->prefix == NULL)
-        return ew__fail(EW_NOT_FOUND, "the checkpoint has no vision tower");
-    if (!json_is_object(vision))
-        return ew__fail(EW_FORMAT, "the checkpoint has vision tensors without \"vision_config\"");
-    EW__TRY(read_numbers(vision, out));
-    EW__TRY(check_shape(vision, out));
+    const struct ew__vision_source source = {.hf = folder};
+    *out = (struct ew__vision_config){0};
+    EW__TRY(ew__vision_shape_read(&source, &out->shape));
     return read_preprocessor(folder->preprocessor_config, out);
 }
 
@@ -130,14 +60,14 @@ static ew_status add_numbers(struct ew__gguf_writer *writer, const struct ew__vi
         const char *key;
         uint32_t value;
     } fields[] = {
-        {"clip.vision.image_size", c->image_size},
-        {"clip.vision.patch_size", c->patch_size},
-        {"clip.vision.embedding_length", c->hidden_size},
-        {"clip.vision.feed_forward_length", c->intermediate_size},
-        {"clip.vision.block_count", c->depth},
-        {"clip.vision.projection_dim", c->out_hidden_size},
-        {"clip.vision.attention.head_count", c->num_heads},
-        {"clip.vision.spatial_merge_size", c->spatial_merge_size},
+        {"clip.vision.image_size", c->shape.side * EW__PATCH_SIDE},
+        {"clip.vision.patch_size", EW__PATCH_SIDE},
+        {"clip.vision.embedding_length", c->shape.n_embd},
+        {"clip.vision.feed_forward_length", c->shape.n_ff},
+        {"clip.vision.block_count", c->shape.depth},
+        {"clip.vision.projection_dim", c->shape.n_out},
+        {"clip.vision.attention.head_count", c->shape.n_head},
+        {"clip.vision.spatial_merge_size", EW__PATCH_MERGE},
         {"clip.vision.image_min_pixels", c->min_pixels},
         {"clip.vision.image_max_pixels", c->max_pixels},
     };
@@ -165,53 +95,53 @@ ew_status ew__add_vision_keys(struct ew__gguf_writer *writer,
     EW__TRY(add_floats(writer, "clip.vision.image_mean", config->mean));
     EW__TRY(add_floats(writer, "clip.vision.image_std", config->deviation));
     return ew__gguf_add_array(writer, "clip.vision.is_deepstack_layers", EW__GGUF_BOOL,
-                              no_deepstack, config->depth);
+                              no_deepstack, config->shape.depth);
 }
 
 /* ---- tensors ---- */
 
 struct vision_job {
-    const struct ew__hf_folder *folder;
-    const struct ew__vision_config *config;
+    struct ew__vision_source source;
+    const struct ew__vision_shape *shape;
     ew__dtype type;
     struct ew__tensor_plan *plan;
 };
 
-static ew_status need(const struct vision_job *job, const char *stem, const char *part,
-                      const struct ew__tensor **out) {
+static ew_status need(const struct vision_job *job, ew__vision_role role, uint32_t block,
+                      const char *suffix, const struct ew__tensor **out) {
     char name[EW__TENSOR_NAME_BYTES_MAX + 1];
-    *out = find(job->folder, job->config->prefix, stem, part, name);
+    ew__vision_tensor_name(&job->source, role, block, suffix, name);
+    *out = ew__safetensors_tensor(job->source.hf->tensors, ew__str(name));
     return *out != NULL ? EW_OK : ew__fail(EW_FORMAT, "tensor \"%s\" is missing", name);
 }
 
-static ew_status plan_matrix(const struct vision_job *job, const char *stem, const char *part,
-                             const char *gguf, ew__dtype type, uint64_t columns, uint64_t rows) {
-    struct ew__planned_tensor tensor = {.name = gguf,
+static void gguf_name(ew__vision_role role, uint32_t block, const char *suffix,
+                      char name[EW__TENSOR_NAME_BYTES_MAX + 1]) {
+    char layer[32] = "";
+    if (ew__vision_roles[role].per_block)
+        snprintf(layer, sizeof layer, "v.blk.%u.", block);
+    snprintf(name, EW__TENSOR_NAME_BYTES_MAX + 1, "%s%s%s", layer, ew__vision_roles[role].gguf,
+             suffix);
+}
+
+/* A matrix, or a vector with rows 1. */
+static ew_status plan_one(const struct vision_job *job, ew__vision_role role, uint32_t block,
+                          const char *suffix, ew__dtype type, uint64_t columns, uint64_t rows) {
+    char name[EW__TENSOR_NAME_BYTES_MAX + 1];
+    struct ew__planned_tensor tensor = {.name = name,
                                         .type = type,
                                         .n_dims = rows == 1 ? 1 : 2,
                                         .dims = {columns, rows},
                                         .columns = columns,
                                         .source_columns = columns,
                                         .rows = rows};
-    EW__TRY(need(job, stem, part, &tensor.source));
+    gguf_name(role, block, suffix, name);
+    EW__TRY(need(job, role, block, suffix, &tensor.source));
     if (tensor.source->dims[0] != columns)
-        return ew__fail(EW_FORMAT, "tensor \"%s%s%s\" has rows of %" PRIu64 " values, not %" PRIu64,
-                        job->config->prefix, stem, part, tensor.source->dims[0], columns);
+        return ew__fail(EW_FORMAT, "tensor \"%s\" has rows of %" PRIu64 " values, not %" PRIu64,
+                        ew__quote(tensor.source->name.bytes, tensor.source->name.n),
+                        tensor.source->dims[0], columns);
     return ew__plan_add(job->plan, &tensor);
-}
-
-/* A linear layer, or with columns 0 a layer norm: "<stem>.weight" and "<stem>.bias". */
-static ew_status plan_layer(const struct vision_job *job, const char *stem, const char *gguf,
-                            uint64_t columns, uint64_t rows) {
-    char name[EW__TENSOR_NAME_BYTES_MAX + 1];
-    snprintf(name, sizeof name, "%s.weight", gguf);
-    if (columns == 0)
-        EW__TRY(plan_matrix(job, stem, ".weight", name, EW__F32, rows, 1));
-    else
-        EW__TRY(plan_matrix(job, stem, ".weight", name, ew__matrix_type(job->type, columns),
-                            columns, rows));
-    snprintf(name, sizeof name, "%s.bias", gguf);
-    return plan_matrix(job, stem, ".bias", name, EW__F32, rows, 1);
 }
 
 /* [out][channel][time][y][x] -> [out][channel][y][x] of one time slice. */
@@ -223,20 +153,20 @@ static void gather_slice(const struct ew__planned_tensor *tensor, const float *i
 }
 
 static ew_status plan_patch_kernel(const struct vision_job *job) {
-    const uint64_t side = job->config->patch_size, area = side * side;
+    const uint64_t side = EW__PATCH_SIDE;
     struct ew__planned_tensor tensor = {.type = job->type == EW__F16 ? EW__F16 : EW__F32,
                                         .n_dims = 4,
-                                        .dims = {side, side, CHANNELS, job->config->hidden_size},
-                                        .columns = CHANNELS * area,
-                                        .source_columns = 2 * CHANNELS * area,
-                                        .rows = job->config->hidden_size,
+                                        .dims = {side, side, CHANNELS, job->shape->n_embd},
+                                        .columns = CHANNELS * side * side,
+                                        .source_columns = 2 * CHANNELS * side * side,
+                                        .rows = job->shape->n_embd,
                                         .gather = gather_slice};
-    EW__TRY(need(job, "patch_embed.proj", ".weight", &tensor.source));
+    EW__TRY(need(job, EW__VISION_PATCH, 0, ".weight", &tensor.source));
     const uint64_t *dims = tensor.source->dims;
     if (tensor.source->n_dims != 5 || dims[0] != side || dims[1] != side || dims[2] != 2 ||
         dims[3] != CHANNELS)
         return ew__fail(EW_FORMAT, "the vision patch kernel must be [%u, 3, 2, %u, %u]",
-                        job->config->hidden_size, job->config->patch_size, job->config->patch_size);
+                        job->shape->n_embd, EW__PATCH_SIDE, EW__PATCH_SIDE);
     tensor.name = "v.patch_embd.weight";
     EW__TRY(ew__plan_add(job->plan, &tensor));
     tensor.name = "v.patch_embd.weight.1";
@@ -244,40 +174,32 @@ static ew_status plan_patch_kernel(const struct vision_job *job) {
     return ew__plan_add(job->plan, &tensor);
 }
 
-static ew_status plan_block(const struct vision_job *job, uint32_t block) {
-    const uint64_t h = job->config->hidden_size, i = job->config->intermediate_size;
-    const struct {
-        const char *hf, *gguf;
-        uint64_t columns, rows;
-    } layers[] = {
-        {"norm1", "ln1", 0, h},
-        {"norm2", "ln2", 0, h},
-        {"attn.qkv", "attn_qkv", h, 3 * h},
-        {"attn.proj", "attn_out", h, h},
-        {"mlp.linear_fc1", "ffn_up", h, i},
-        {"mlp.linear_fc2", "ffn_down", i, h},
-    };
-    for (size_t n = 0; n < sizeof layers / sizeof layers[0]; n++) {
-        char stem[64], gguf[64];
-        snprintf(stem, sizeof stem, "blocks.%u.%s", block, layers[n].hf);
-        snprintf(gguf, sizeof gguf, "v.blk.%u.%s", block, layers[n].gguf);
-        EW__TRY(plan_layer(job, stem, gguf, layers[n].columns, layers[n].rows));
-    }
-    return EW_OK;
+static ew_status plan_role(const struct vision_job *job, ew__vision_role role, uint32_t block) {
+    const struct ew__vision_role_info *info = &ew__vision_roles[role];
+    uint64_t columns = ew__vision_width_of(job->shape, info->columns);
+    uint64_t rows = ew__vision_width_of(job->shape, info->rows);
+    bool is_plain = info->rows == EW__W_ONE || role == EW__VISION_POSITION;
+    if (role == EW__VISION_PATCH)
+        EW__TRY(plan_patch_kernel(job));
+    else
+        EW__TRY(plan_one(job, role, block, ".weight",
+                         is_plain ? EW__F32 : ew__matrix_type(job->type, columns), columns, rows));
+    if (!info->has_bias)
+        return EW_OK;
+    return plan_one(job, role, block, ".bias", EW__F32, info->rows == EW__W_ONE ? columns : rows,
+                    1);
 }
 
 ew_status ew__plan_vision(const struct ew__hf_folder *folder,
                           const struct ew__vision_config *config, ew__dtype type,
                           struct ew__tensor_plan *plan) {
-    const struct vision_job job = {folder, config, type, plan};
-    const uint64_t h = config->hidden_size, merged = 4 * h;
-    EW__TRY(plan_patch_kernel(&job));
-    EW__TRY(plan_matrix(&job, "patch_embed.proj", ".bias", "v.patch_embd.bias", EW__F32, h, 1));
-    EW__TRY(plan_matrix(&job, "pos_embed", ".weight", "v.position_embd.weight", EW__F32, h,
-                        config->num_position_embeddings));
-    for (uint32_t block = 0; block < config->depth; block++)
-        EW__TRY(plan_block(&job, block));
-    EW__TRY(plan_layer(&job, "merger.norm", "v.post_ln", 0, h));
-    EW__TRY(plan_layer(&job, "merger.linear_fc1", "mm.0", merged, merged));
-    return plan_layer(&job, "merger.linear_fc2", "mm.2", merged, config->out_hidden_size);
+    const struct vision_job job = {{.hf = folder}, &config->shape, type, plan};
+    for (ew__vision_role role = 0; role < EW__VISION_ROLE_COUNT; role++)
+        if (!ew__vision_roles[role].per_block)
+            EW__TRY(plan_role(&job, role, 0));
+    for (uint32_t block = 0; block < config->shape.depth; block++)
+        for (ew__vision_role role = 0; role < EW__VISION_ROLE_COUNT; role++)
+            if (ew__vision_roles[role].per_block)
+                EW__TRY(plan_role(&job, role, block));
+    return EW_OK;
 }

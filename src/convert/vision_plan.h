@@ -5,18 +5,15 @@
 
 #include "convert/metadata.h"
 #include "convert/tensor_plan.h"
+#include "model/vision.h"
 
 struct ew__vision_config {
-    uint32_t depth, hidden_size, num_heads, intermediate_size, out_hidden_size;
-    uint32_t patch_size, temporal_patch_size, spatial_merge_size, num_position_embeddings;
-    uint32_t image_size; /* pixels on a side of the position grid */
-    double mean[3], deviation[3];
+    struct ew__vision_shape shape;
+    double mean[3], deviation[3];    /* of the preprocessor, 0.5 when it is silent */
     uint32_t min_pixels, max_pixels; /* 0: not named */
-    const char *prefix;              /* of the tensors' names */
 };
 
-/* False when the folder has no vision tower. */
-bool ew__has_vision(const struct ew__hf_folder *folder);
+/* EW_NOT_FOUND when the folder has no vision tower. */
 ew_status ew__vision_config_read(const struct ew__hf_folder *folder, struct ew__vision_config *out);
 ew_status ew__add_vision_keys(struct ew__gguf_writer *writer,
                               const struct ew__vision_config *config, struct ew__str name,
