@@ -103,24 +103,44 @@ def collate(rows: list[Row], pad: int, multiple: int) -> Batch:
                  sum(len(row.ids) for row in rows))
 
 
-def make_step(tokenizer: Tokenizer, seed: int, step: int, progress: float, tokens: int,
-              micro: int, multiple: int) -> list[Batch]:
-    """About `tokens` tokens in batches of about `micro`, rows of like length together."""
-    source = Source(seed * 1_000_003 + step, training=True)
+@dataclass(frozen=True)
+class Shape:
+    """How much goes into a step, a pass and a window of steps."""
+
+    tokens: int    # per step
+    micro: int     # per pass, with padding
+    multiple: int  # row lengths are multiples of this
+    window: int    # steps that share their conversations out by length, so that little is padded
+
+
+def cut(rows: list[Row], count: int) -> list[list[Row]]:
+    """`count` groups of neighbours with about the same number of tokens."""
+    ends = np.cumsum([len(row.ids) for row in rows])
+    group = np.minimum((ends - 1) * count // ends[-1], count - 1)
+    return [[row for row, g in zip(rows, group) if g == i] for i in range(count)]
+
+
+def make_window(tokenizer: Tokenizer, seed: int, window: int, progress: float,
+                shape: Shape) -> list[list[Batch]]:
+    """The batches of each step of a window."""
+    source = Source(seed * 1_000_003 + window, training=True)
     rows: list[Row] = []
-    while sum(len(row.ids) for row in rows) < tokens:
+    total = 0
+    while total < shape.tokens * shape.window:
         rows.append(make_row(draw(source, progress), tokenizer, source))
+        total += len(rows[-1].ids)
     rows.sort(key=lambda row: len(row.ids))
-    batches, part = [], []
-    for row in rows:
-        part.append(row)
-        if len(part) * len(row.ids) >= micro:
-            batches.append(part)
-            part = []
-    if part:
-        batches.append(part)
-    pad = tokenizer.added["<|endoftext|>"]
-    return [collate(part, pad, multiple) for part in batches]
+    steps = []
+    for group in cut(rows, shape.window):
+        batches: list[list[Row]] = [[]]
+        for row in group:
+            if batches[-1] and (len(batches[-1]) + 1) * len(row.ids) > shape.micro:
+                batches.append([])
+            batches[-1].append(row)
+        pad = tokenizer.added["<|endoftext|>"]
+        steps.append([collate(part, pad, shape.multiple) for part in batches])
+    source.random.shuffle(steps)
+    return steps
 
 
 _TOKENIZER: Tokenizer | None = None
@@ -131,15 +151,14 @@ def _start(folder: Path) -> None:
     _TOKENIZER = read_tokenizer(folder)
 
 
-def _work(job: tuple) -> list[Batch]:
+def _work(job: tuple[int, int, float, Shape]) -> list[list[Batch]]:
     assert _TOKENIZER is not None
-    return make_step(_TOKENIZER, *job)
+    return make_window(_TOKENIZER, *job)
 
 
-def stream(folder: Path, seed: int, first: int, steps: int, shape: tuple[int, int, int],
-           workers: int) -> Iterator[list[Batch]]:
-    """The batches of steps first .. steps-1, made ahead by `workers` processes (0: here)."""
-    jobs = ((seed, step, step / steps, *shape) for step in range(first, steps))
+def windows(folder: Path, jobs: Iterator[tuple[int, int, float, Shape]],
+            workers: int) -> Iterator[list[list[Batch]]]:
+    """Windows in order, made ahead by `workers` processes (0: here)."""
     _start(folder)
     if workers == 0:
         yield from map(_work, jobs)
@@ -152,3 +171,17 @@ def stream(folder: Path, seed: int, first: int, steps: int, shape: tuple[int, in
                 yield ahead.pop(0).get()
         for result in ahead:
             yield result.get()
+
+
+def stream(folder: Path, seed: int, first: int, steps: int, shape: Shape,
+           workers: int) -> Iterator[list[Batch]]:
+    """The batches of steps first .. steps-1."""
+    size = shape.window
+    jobs = ((seed, window, window * size / steps, shape)
+            for window in range(first // size, -(-steps // size)))
+    at = first // size * size
+    for made in windows(folder, jobs, workers):
+        for batches in made:
+            if first <= at < steps:
+                yield batches
+            at += 1

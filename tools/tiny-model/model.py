@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from config import Config, read_config
-from delta import causal_conv, delta_rule, l2_normalised
+from delta import CHUNK, causal_conv, delta_rule, l2_normalised
 from safetensors_file import read_safetensors
 from vision import Tower
 
@@ -83,6 +83,7 @@ class Mlp(nn.Module):
 class DeltaMixer(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
+        self.chunk = CHUNK
         self.nk, self.nv = config.linear_num_key_heads, config.linear_num_value_heads
         self.dk, self.dv = config.linear_key_head_dim, config.linear_value_head_dim
         hidden, values = config.hidden_size, self.nv * self.dv
@@ -114,7 +115,7 @@ class DeltaMixer(nn.Module):
             beta = b.sigmoid()
             g = -self.A_log.exp() * F.softplus(a + self.dt_bias)
             o, state = delta_rule(q, k, self.heads(v, self.nv), g.transpose(1, 2),
-                                  beta.transpose(1, 2))
+                                  beta.transpose(1, 2), self.chunk)
             gate = z.reshape(*z.shape[:2], self.nv, self.dv)
             mixed = self.norm(o.transpose(1, 2), gate)
         if trace is not None:
@@ -222,6 +223,12 @@ class Qwen35(nn.Module):
     def head(self) -> Tensor:
         tied = self.config.tie_word_embeddings
         return self.model.language_model.embed_tokens.weight if tied else self.lm_head.weight
+
+    def set_chunk(self, chunk: int) -> None:
+        """Tokens that the delta rule takes at once: a matter of speed only."""
+        for layer in self.model.language_model.layers:
+            if not layer.full:
+                layer.linear_attn.chunk = chunk
 
     def rope(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """positions [3, B, T] (T, H, W of each token) -> cos, sin [B, 1, T, rotary dim / 2]."""

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from batches import KIND_NAMES, Batch, stream
+from batches import KIND_NAMES, Batch, Shape, stream
 from bpe import ADDED, Tokenizer, read_tokenizer, train_merges, write_tokenizer
 from config import Config, VisionConfig
 from data.chat import render
@@ -44,11 +44,12 @@ class Preset:
 
     hidden: int
     inner: int
+    heads: int       # of 32 dims, in gated attention
+    delta_heads: int  # of 64 dims, in DeltaNet layers
     vision: tuple[int, int, int]  # width, heads, depth
     steps: int
-    tokens: int     # per step
-    micro: int      # per forward pass
-    multiple: int   # row lengths are multiples of this
+    shape: Shape
+    chunk: int       # of the delta rule
     muon_lr: float
     adam_lr: float
     mtp_from: float  # progress at which the MTP block starts to be trained
@@ -56,8 +57,10 @@ class Preset:
 
 
 PRESETS = {
-    "cpu": Preset(128, 256, (96, 3, 2), 12000, 2048, 1024, 16, 0.02, 3e-3, 0.4, 2),
-    "cuda": Preset(256, 640, (192, 6, 4), 6000, 131072, 32768, 64, 0.01, 2e-3, 0.1, 1)}
+    "cpu": Preset(128, 256, 4, 2, (96, 3, 2), 12000, Shape(2048, 2560, 16, 8), 32, 0.02, 3e-3,
+                  0.4, 2),
+    "cuda": Preset(256, 640, 8, 4, (192, 6, 4), 6000, Shape(131072, 32768, 64, 1), 64, 0.01, 2e-3,
+                   0.1, 1)}
 
 
 def make_config(preset: Preset, tokenizer: Tokenizer) -> Config:
@@ -66,8 +69,9 @@ def make_config(preset: Preset, tokenizer: Tokenizer) -> Config:
     vision = VisionConfig(depth, width, heads, 2 * width, preset.hidden)
     return Config(
         vocab_size=tokenizer.size, hidden_size=preset.hidden, intermediate_size=preset.inner,
-        num_attention_heads=preset.hidden // 32, num_key_value_heads=preset.hidden // 64,
-        linear_num_key_heads=preset.hidden // 64, linear_num_value_heads=preset.hidden // 32,
+        num_attention_heads=preset.heads, num_key_value_heads=preset.heads // 2,
+        linear_num_key_heads=preset.delta_heads, linear_num_value_heads=preset.delta_heads,
+        linear_key_head_dim=64, linear_value_head_dim=64,
         mtp_num_hidden_layers=1, eos_token_id=ids["<|im_end|>"],
         image_token_id=ids["<|image_pad|>"], video_token_id=ids["<|video_pad|>"],
         vision_start_token_id=ids["<|vision_start|>"], vision_end_token_id=ids["<|vision_end|>"],
@@ -99,6 +103,7 @@ class Trainer:
         self.tokenizer = prepare_tokenizer(self.folder)
         self.model = Qwen35(make_config(self.preset, self.tokenizer))
         initialise(self.model, SEED)
+        self.model.set_chunk(self.preset.chunk)
         self.model.to(self.device)
         self.optimizers = make_optimizers(self.model, self.preset.muon_lr, self.preset.adam_lr)
         self.base_rates = [self.preset.muon_lr, self.preset.adam_lr]
@@ -213,7 +218,7 @@ def run(trainer: Trainer, arguments: argparse.Namespace) -> None:
     began = saved = reported = time.monotonic()
     tokens = trainer.seen
     for batches in stream(trainer.folder, SEED, trainer.step, trainer.steps,
-                          (preset.tokens, preset.micro, preset.multiple), workers):
+                          preset.shape, workers):
         trainer.train_step(batches)
         now = time.monotonic()
         if trainer.step % 50 == 0 or trainer.step == trainer.steps:
