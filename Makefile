@@ -17,7 +17,7 @@ build = ninja -C $(1) -j $(JOBS) $(2)
 test = ctest --test-dir $(1) -j $(JOBS) --output-on-failure --no-tests=error
 
 .PHONY: all help setup run check bench lint format sanitize tsan clang fuzz check-arm \
-        tokenizer-check install clean
+        tokenizer-check tiny-model install clean
 .DEFAULT_GOAL := all
 
 all: setup ## build build/edgewise and the library (the default)
@@ -83,6 +83,10 @@ check-arm: ## cross-compile for 64-bit Arm and run the kernel checks under qemu
 tokenizer-check: all ## compare the tokenizer with another implementation, from the npm registry
 	@tools/setup node
 	@BUILD=$(BUILD) tests/tokenizer/check.sh
+
+tiny-model: all ## train the model in the box, going on where it stopped: DEVICE=cpu|cuda, MINUTES=n
+	@tools/setup train
+	@BUILD=$(BUILD) tools/tiny-model/build
 
 install: all ## install program, libraries, headers, packages and manual page under PREFIX
 	@cmake --install $(BUILD) --prefix $(PREFIX)
