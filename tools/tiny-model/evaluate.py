@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asks the C engine held-out questions and prints what it got right.
 
-    evaluate.py MODEL [--tokenizer FOLDER] [--mmproj FILE] [--items N] [--build DIR] [--show N]
+    evaluate.py MODEL [--mmproj FILE] [--items N] [--build DIR] [--show N]
 
-MODEL is an exported folder or a .gguf file (then --tokenizer names the folder that it came from).
+MODEL is an exported folder or a .gguf file; the tower of the latter is --mmproj, by default
+mmproj-NAME.gguf beside it.
 Greedy; words, numbers and combinations of phrases are ones that training never draws. An answer
 counts only when it also ends its turn.
 """
@@ -30,6 +31,7 @@ from data.pictures import counted, digits, one_shape
 from data.sums import sum_item
 from data.talk import recall, small_talk
 from data.words import Item, Source
+from gguf_tokenizer import tokenizer_of_gguf
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 4242
@@ -94,6 +96,7 @@ class Engine:
                  tokenizer: Tokenizer) -> None:
         ids = tokenizer.added
         self.tokenizer = tokenizer
+        self.sees = mmproj is not None or model.is_dir()
         self.command = [str(program), str(model), str(ids["<|im_end|>"]),
                         str(ids["<|image_pad|>"])] + ([str(mmproj)] if mmproj else [])
 
@@ -123,6 +126,9 @@ def evaluate(engine: Engine, count: int, show: int) -> dict[str, Any]:
     proposed = accepted = 0
     print(f"| held-out items, {count} each | wanted | measured |\n| --- | --- | --- |")
     for number, row in enumerate(ROWS):
+        if row.name.startswith("(e)") and not engine.sees:
+            print(f"| {row.name} | {row.wanted} | no vision tower |")
+            continue
         source = Source(SEED + number, training=False)
         items = [row.draw(source) for _ in range(count)]
         answers = engine.answer(items, row.thinking)
@@ -143,19 +149,21 @@ def evaluate(engine: Engine, count: int, show: int) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description="what the tiny model gets right")
     parser.add_argument("model", type=Path)
-    parser.add_argument("--tokenizer", type=Path, help="folder with its tokenizer.json")
     parser.add_argument("--mmproj", type=Path)
     parser.add_argument("--items", type=int, default=200, help="questions of each kind")
     parser.add_argument("--build", type=Path, default=ROOT / "build")
     parser.add_argument("--show", type=int, default=0, help="print so many answers of each kind")
     arguments = parser.parse_args()
-    tokenizer = read_tokenizer(arguments.tokenizer or arguments.model)
+    model, mmproj = arguments.model, arguments.mmproj
+    tokenizer = tokenizer_of_gguf(model) if model.is_file() else read_tokenizer(model)
+    beside = model.with_name(f"mmproj-{model.name}")
+    if mmproj is None and model.is_file() and beside.exists():
+        mmproj = beside
     program = arguments.build / "tools/tiny-model/tiny-answer"
     if not program.exists():
         print(f"evaluate: build it first: ninja -C {arguments.build} tiny_answer", file=sys.stderr)
         return 1
-    evaluate(Engine(program, arguments.model, arguments.mmproj, tokenizer), arguments.items,
-             arguments.show)
+    evaluate(Engine(program, model, mmproj, tokenizer), arguments.items, arguments.show)
     return 0
 
 
