@@ -222,8 +222,9 @@ static ew_status evaluate(struct share *shares, size_t n_shares, ew_logits_fn *e
         ew__no_alloc_end();
         if (each != NULL)
             status = give_each(model, &batch, first, each, context);
-        for (size_t i = 0; i < n_shares && status == EW_OK; i++)
-            if (ew__session_take_cancel(shares[i].session) && !is_finished(shares, n_shares))
+        bool go_on = status == EW_OK && !is_finished(shares, n_shares);
+        for (size_t i = 0; i < n_shares && go_on; i++) // a request after the last token stays
+            if (ew__session_take_cancel(shares[i].session))
                 status = ew__fail(EW_CANCELLED, "cancelled");
     }
     pthread_mutex_unlock(&model->compute);

@@ -291,6 +291,40 @@ static void the_caller_can_stop(void **state) {
     ew_model_free(model);
 }
 
+static bool cancel_third(void *context, int32_t token, const char *text, size_t n) {
+    (void)token, (void)text, (void)n;
+    ew_session *session = context;
+    if (ew_session_length(session) == 12)
+        ew_session_cancel(session);
+    return true;
+}
+
+static ew_status cancel_at_once(void *context, size_t index, const float *logits, size_t n_vocab) {
+    (void)index, (void)logits, (void)n_vocab;
+    ew_session_cancel(context);
+    return EW_OK;
+}
+
+static void cancel_stops_between_tokens_and_between_chunks(void **state) {
+    (void)state;
+    ew_model *model = load(1, 16, EW_KV_DEFAULT, false);
+    ew_session *session = open_session(model);
+    ew_generate_result result;
+    ew_generate_options options = EW_INIT(ew_generate_options);
+    options.ignore_stop = true;
+    options.result = &result;
+    assert_int_equal(ew_generate(session, tokens, 10, &options, cancel_third, session), EW_OK);
+    assert_int_equal(result.finish, EW_FINISH_CALLER);
+    assert_int_equal(result.n_generated, 3);
+    ew_session_clear(session);
+    assert_int_equal(ew_session_eval_each(session, tokens, 100, cancel_at_once, session),
+                     EW_CANCELLED);
+    assert_int_equal(ew_session_length(session), 16);              // the chunk that was under way
+    assert_int_equal(ew_session_eval(session, tokens, 40), EW_OK); // the request is forgotten
+    ew_session_free(session);
+    ew_model_free(model);
+}
+
 static void text_goes_to_ids_and_back(void **state) {
     (void)state;
     static const char text[] = "A naïve café <|im_end|> 42";
@@ -383,6 +417,7 @@ int main(void) {
         cmocka_unit_test(wrong_calls_are_refused_and_change_nothing),
         cmocka_unit_test(same_seed_same_text_whatever_the_threads),
         cmocka_unit_test(the_caller_can_stop),
+        cmocka_unit_test(cancel_stops_between_tokens_and_between_chunks),
         cmocka_unit_test(text_goes_to_ids_and_back),
         cmocka_unit_test(every_lost_allocation_is_survived),
     };
