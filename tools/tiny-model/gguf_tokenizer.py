@@ -41,5 +41,5 @@ def tokenizer_of_gguf(path: Path) -> Tokenizer:
     tokenizer = Tokenizer(merges)
     expected = tokenizer.base + [text for text, _ in ADDED]
     if metadata["tokenizer.ggml.tokens"][:len(expected)] != expected:
-        raise ValueError(f"{path} has another vocabulary than tools/tiny-model/bpe.py would give it")
+        raise ValueError(f"{path} has another vocabulary than bpe.py would give it")
     return tokenizer

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 CONSONANTS, PLAIN_VOWELS = "bdfgjklmnprstvwz", "aeiou"
-ONSETS = "b br c ch cl d dr f fl g gl gr h j k kl kr l m n p pl pr qu r s sk sl sn st t th tr v w " \
-    "z".split()
+ONSETS = """b br c ch cl d dr f fl g gl gr h j k kl kr l m n p pl pr qu r s sk sl sn st t th tr v w
+z""".split()
 VOWELS = "a e i o u ai ea ee oa oo".split()
 CODAS = ["", "", "", "", "l", "m", "n", "r", "s", "t", "x", "ck", "nd", "rk", "sh", "lm"]
 FIRST_NAMES = """Ada Alex Amir Anna Ben Carla Clara Dan Elif Emil Emma Eva Felix Finn Greta Hana
