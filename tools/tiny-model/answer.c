@@ -197,22 +197,50 @@ static bool read_job(struct answerer *a, char *line, struct job *job) {
     return job->n > 0 && job->n < CONTEXT;
 }
 
-/* The process ends here, so the memory goes back with it. */
-int main(int argc, char **argv) {
-    struct answerer a = {0};
+static void release(struct answerer *a) {
+    for (size_t i = 0; a->pages != NULL && i < ew__pages_for(CONTEXT); i++)
+        ew__free_aligned(a->pages[i]);
+    free(a->pages);
+    ew__free_aligned(a->state);
+    free(a->ids);
+    free(a->embedded);
+    free(a->positions);
+    free(a->rows);
+    free(a->hidden);
+    free(a->logits);
+    free(a->drafted);
+    ew__workspace_release(&a->ws);
+    ew__pool_free(a->pool);
+    if (a->has_vision)
+        ew__vision_close(&a->vision);
+    ew__model_close(&a->model);
+}
+
+static bool answer_all(struct answerer *a) {
     struct job job;
     char *line = NULL;
     size_t capacity = 0;
+    bool good = true;
+    while (good && getline(&line, &capacity, stdin) > 0) {
+        good = read_job(a, line, &job) && place(a, &job);
+        if (good)
+            answer(a, &job);
+    }
+    free(line);
+    return good;
+}
+
+int main(int argc, char **argv) {
+    struct answerer a = {0};
+    int rc = 0;
     if (argc != 4 && argc != 5)
         return fprintf(stderr, "usage: tiny-answer MODEL STOP_ID IMAGE_ID [MMPROJ] < jobs\n"), 2;
     a.stop = (int32_t)strtol(argv[2], NULL, 10);
     a.image = (int32_t)strtol(argv[3], NULL, 10);
     if (open_model(&a, argv[1], argv[argc - 1 == 4 ? 4 : 1]) != EW_OK || !get_memory(&a))
-        return fprintf(stderr, "tiny-answer: %s\n", ew_last_error()), 1;
-    while (getline(&line, &capacity, stdin) > 0) {
-        if (!read_job(&a, line, &job) || !place(&a, &job))
-            return fprintf(stderr, "tiny-answer: a line that cannot be answered\n"), 1;
-        answer(&a, &job);
-    }
-    return 0;
+        rc = (fprintf(stderr, "tiny-answer: %s\n", ew_last_error()), 1);
+    else if (!answer_all(&a))
+        rc = (fprintf(stderr, "tiny-answer: a line that cannot be answered\n"), 1);
+    release(&a);
+    return rc;
 }
