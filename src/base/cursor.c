@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 void ew__cursor_init(struct ew__cursor *cursor, const void *bytes, size_t n) {
     *cursor = (struct ew__cursor){.base = bytes, .size = n};
@@ -58,11 +57,4 @@ uint32_t ew__cursor_u32(struct ew__cursor *cursor, const char *what) {
 uint64_t ew__cursor_u64(struct ew__cursor *cursor, const char *what) {
     struct ew__str bytes = ew__cursor_bytes(cursor, 8, what);
     return bytes.n == 0 ? 0 : ew__load_u64(bytes.bytes);
-}
-
-float ew__cursor_f32(struct ew__cursor *cursor, const char *what) {
-    uint32_t bits = ew__cursor_u32(cursor, what);
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
 }

@@ -25,7 +25,6 @@ uint8_t ew__cursor_u8(struct ew__cursor *cursor, const char *what);
 uint16_t ew__cursor_u16(struct ew__cursor *cursor, const char *what);
 uint32_t ew__cursor_u32(struct ew__cursor *cursor, const char *what);
 uint64_t ew__cursor_u64(struct ew__cursor *cursor, const char *what);
-float ew__cursor_f32(struct ew__cursor *cursor, const char *what);
 /* A view of the next n bytes; empty after a failure. */
 struct ew__str ew__cursor_bytes(struct ew__cursor *cursor, uint64_t n, const char *what);
 /* Fails the cursor: EW_FORMAT, the sentence, and "at byte N". */

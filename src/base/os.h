@@ -17,8 +17,6 @@ struct ew__file_map {
 };
 ew_status ew__file_map_open(const char *path, struct ew__file_map *out);
 void ew__file_map_close(struct ew__file_map *map); /* a zeroed map is fine */
-/* Bytes of [data, data + size) that are in memory now; 0 where the system cannot tell. */
-size_t ew__file_map_resident(const struct ew__file_map *map);
 
 /* A file that appears whole or not at all: written under a temporary name beside the target,
  * flushed to the disk, then renamed. Abort (also after a failed call) removes the temporary file.

@@ -69,19 +69,6 @@ void ew__file_map_close(struct ew__file_map *map) {
     *map = (struct ew__file_map){0};
 }
 
-size_t ew__file_map_resident(const struct ew__file_map *map) {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = (map->size + page - 1) / page,
-           resident = 0;
-    if (map->data == NULL)
-        return 0;
-    unsigned char *flags = ew__alloc(pages);
-    if (flags != NULL && mincore((void *)(uintptr_t)map->data, map->size, flags) == 0)
-        for (size_t i = 0; i < pages; i++)
-            resident += (flags[i] & 1) != 0 ? page : 0;
-    ew__free(flags);
-    return ew__min_size(resident, map->size);
-}
-
 ew_status ew__file_out_open(struct ew__file_out *out, const char *path) {
     static const char suffix[] = ".tmp-XXXXXX";
     size_t n = strlen(path);
