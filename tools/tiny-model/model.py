@@ -300,14 +300,46 @@ def mixed_positions(ids: np.ndarray, vision_ids: tuple[int, int],
     return positions
 
 
+COPYING = (0, 1)  # DeltaNet layers that are born as induction heads
+CONSTANT = 0.15   # of channel 0 of every embedding, at the start
+
+
+def orthonormal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    """Orthonormal rows, none of which reads channel 0."""
+    square = torch.empty(max(rows, columns), columns).normal_(generator=generator)
+    rows_of = torch.linalg.qr(square)[0][:rows].clone()
+    rows_of[:, 0] = 0
+    return rows_of
+
+
+def make_copying(mixer: DeltaMixer, generator: torch.Generator) -> None:
+    """Sets a layer up as an induction head. The state is written under the token before (the taps
+    of k look one back) and read under the present one, through one matrix for both; what is read
+    leaves through the transpose of the matrix that wrote it. So the token that followed last time
+    is proposed from the first step on. The constant channel 0 opens the gate z.
+    """
+    keys, values = mixer.nk * mixer.dk, mixer.nv * mixer.dv
+    hidden = mixer.in_proj_z.weight.shape[1]
+    q, v = orthonormal(keys, hidden, generator), orthonormal(values, hidden, generator)
+    mixer.in_proj_qkv.weight.copy_(0.3 * torch.cat([q, q, v]))
+    taps = mixer.conv1d.weight[:, 0].normal_(0, 0.05, generator=generator)
+    taps[:keys, 3] += 1
+    taps[keys:2 * keys, 2] += 1
+    taps[2 * keys:, 3] += 1
+    mixer.in_proj_z.weight.mul_(0.2)[:, 0] = 0.4
+    mixer.out_proj.weight.copy_(0.05 * v.T)
+    mixer.A_log.zero_()
+    mixer.dt_bias.fill_(-6.0)
+
+
 def initialise(model: Qwen35, seed: int) -> None:
-    """Weights at the start: normal with 0.5 / sqrt(fan in), decays spread from slow to fast."""
+    """Weights at the start: normal with 0.7 / sqrt(fan in), slow decays, two layers that copy."""
     generator = torch.Generator().manual_seed(seed)
     depth = 2 * model.config.num_hidden_layers
     for name, p in model.named_parameters():
         with torch.no_grad():
             if name.endswith("A_log"):
-                p.copy_(torch.empty_like(p).uniform_(1, 16, generator=generator).log())
+                p.copy_(torch.empty_like(p).uniform_(0.3, 3, generator=generator).log())
             elif name.endswith("dt_bias"):
                 low, high = math.log(1e-3), math.log(0.1)
                 dt = torch.empty_like(p).uniform_(low, high, generator=generator).exp()
@@ -323,6 +355,11 @@ def initialise(model: Qwen35, seed: int) -> None:
                           generator=generator)
             elif name.endswith("bias"):
                 p.zero_()
+    stack = model.model.language_model
+    with torch.no_grad():
+        stack.embed_tokens.weight[:, 0] = CONSTANT
+        for i in COPYING:
+            make_copying(stack.layers[i].linear_attn, generator)
 
 
 def load_folder(folder: Path, extra: dict | None = None) -> Qwen35:

@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import environment
 from batches import KIND_NAMES, Batch, Shape, stream
 from bpe import ADDED, Tokenizer, read_tokenizer, train_merges, write_tokenizer
 from config import Config, VisionConfig
@@ -57,7 +58,7 @@ class Preset:
 
 
 PRESETS = {
-    "cpu": Preset(128, 256, 4, 2, (96, 3, 2), 12000, Shape(2048, 2560, 16, 8), 32, 0.02, 3e-3,
+    "cpu": Preset(128, 256, 4, 2, (96, 3, 2), 8000, Shape(1024, 640, 8, 8), 32, 0.02, 3e-3,
                   0.4, 2),
     "cuda": Preset(256, 512, 8, 4, (160, 5, 4), 6000, Shape(131072, 32768, 64, 1), 64, 0.01, 2e-3,
                    0.1, 1)}
@@ -241,6 +242,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1, help="of the CPU's arithmetic")
     parser.add_argument("--workers", type=int, help="processes that make batches")
     arguments = parser.parse_args()
+    environment.restart_tuned(arguments.threads)
     torch.set_num_threads(arguments.threads)
     torch.backends.cuda.matmul.allow_tf32 = True
     Path(arguments.run).mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ KINDS: dict[str, Callable[[Source], Item]] = {
 START = {"repeat": 25, "drill": 40, "recall": 15, "chat": 5, "story": 2, "table": 8, "json": 5}
 FINAL = {"repeat": 3, "drill": 8, "recall": 18, "chat": 5, "story": 3, "table": 6, "sum": 18,
          "json": 8, "passages": 17, "call": 6, "picture": 10}
-RAMP = 0.2
+RAMP = 0.08
 THINKING = 0.12  # of the conversations other than sums
 
 
