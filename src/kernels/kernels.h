@@ -20,6 +20,7 @@
 
 #include "base/dtype.h"
 #include "base/limits.h"
+#include "kernels/packed.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,7 +32,10 @@ struct ew__qact {
     int8_t *q;    /* [t][n_pad], each row 64-byte aligned */
     float *d;     /* [t][n_pad / 32]: max|x| / 127 of the block */
     float *sum;   /* [t][n_pad / 16]: d * (sum of q) over the group of 16 */
-    size_t n_pad; /* elements of a row; q, d and sum rows follow one another without gaps */
+    int16_t *isum; /* [t][n_pad / 16]: sum of q over the group of 16 */
+    float *dsum;   /* [t][n_pad / 32]: d * (sum of q) over the block of 32 */
+    size_t n_pad;  /* elements of a row; rows of each array follow one another without gaps */
+    size_t rest;   /* second terms: token j's is row j + rest; 0 when there are none */
 };
 
 /* Weight rows unpacked to bytes: value i of a row is s[i / 16] * u[i] + m[i / 16]. Every quantised
@@ -59,6 +63,11 @@ EW__OPS(EW__OP_TYPE)
 /* One weight row of n elements -> u[n_pad], s[n_pad / 16], m[n_pad / 16]; one function per type. */
 typedef void ew__unpack_fn(const void *row, size_t n, size_t n_pad, uint8_t *u, float *s, float *m);
 
+/* Does `rounds` rounds of independent multiply-adds that touch no memory, and returns the
+ * operations done, two per multiply-add: what the arithmetic of a kernel cannot exceed
+ * (src/kernels/probe.c). */
+typedef uint64_t ew__peak_fn(uint64_t rounds);
+
 struct ew__kernels {
 #define EW__OP_FIELD(name, result, parameters) ew__##name##_fn *name;
     EW__OPS(EW__OP_FIELD)
@@ -66,6 +75,11 @@ struct ew__kernels {
     /* By weight type. NULL for types without a byte form (floats): those go through mul_* directly.
      */
     ew__unpack_fn *unpack[EW__DTYPE_COUNT];
+    /* By weight type. NULL where the set has no kernel of its own for packed weights of the type
+     * (the scalar twins do not stand in for it, being slower than unpack and mul_u8). */
+    ew__mul_packed_fn *mul_packed[EW__DTYPE_COUNT];
+    /* Bytes into 32-bit sums, bf16 pairs and floats into floats; NULL: no such instruction. */
+    ew__peak_fn *peak_i8, *peak_bf16, *peak_f32;
     const char *isa; /* "scalar", "avx2", "avx512vnni", "neon"...: the highest set in use */
 };
 

@@ -19,6 +19,8 @@ EW__OPS(EW__OP_PROTOTYPE)
  * knows. */
 void K(kernels_fill)(struct ew__kernels *table);
 
+ew__peak_fn K(peak_i8), K(peak_bf16), K(peak_f32);
+
 /* One unpack kernel per quantised type. */
 #define EW__UNPACK_PROTOTYPE(type, suffix) ew__unpack_fn K(unpack_##suffix);
 EW__BLOCK_MAP(EW__UNPACK_PROTOTYPE)

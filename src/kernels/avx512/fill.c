@@ -7,5 +7,7 @@ void K(kernels_fill)(struct ew__kernels *table) {
     fill_templates(table);
     table->mul_u8 = K(mul_u8);
     table->quantise_act = K(quantise_act);
+    table->peak_i8 = K(peak_i8);
+    table->peak_f32 = K(peak_f32);
     table->isa = "avx512vnni";
 }

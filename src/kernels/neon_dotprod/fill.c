@@ -3,5 +3,6 @@
 
 void K(kernels_fill)(struct ew__kernels *table) {
     table->mul_u8 = K(mul_u8);
+    table->peak_i8 = K(peak_i8);
     table->isa = "neon_dotprod";
 }
