@@ -111,7 +111,7 @@ static void add_rest(const struct job *job, const struct ew__urows *rows, size_t
     float part[REST_TOKENS * ROW_BLOCK];
     for (size_t j = 0; j < t; j += REST_TOKENS) {
         size_t few = ew__min_size(REST_TOKENS, t - j);
-        job->kernels->mul_u8(rows, r, &job->x->rest, first + j, few, part, ROW_BLOCK);
+        job->kernels->mul_u8(rows, r, &job->x->q, job->x->q.rest + first + j, few, part, ROW_BLOCK);
         for (size_t k = 0; k < few; k++)
             job->kernels->add(job->y + (first + j + k) * job->ldy + row, part + k * ROW_BLOCK, r);
     }
@@ -132,7 +132,7 @@ static void byte_rows(void *context, size_t begin, size_t end, void *scratch) {
         for (size_t j = 0; j < job->x->t; j += tile) {
             size_t t = ew__min_size(tile, job->x->t - j);
             job->kernels->mul_u8(&rows, r, &job->x->q, j, t, job->y + j * job->ldy + row, job->ldy);
-            if (job->x->fine)
+            if (job->x->q.rest > 0)
                 add_rest(job, &rows, row, r, j, t);
         }
     }
@@ -145,48 +145,48 @@ struct quantise_job {
     const struct ew__qact *q;
 };
 
+/* n values -> row `row` of q. */
+static void quantise_row(const struct ew__kernels *kernels, const float *x, size_t n,
+                         const struct ew__qact *q, size_t row) {
+    size_t blocks = q->n_pad / 32;
+    kernels->quantise_act(x, n, q->n_pad, q->q + row * q->n_pad, q->d + row * blocks,
+                          q->sum + row * 2 * blocks, q->isum + row * 2 * blocks,
+                          q->dsum + row * blocks);
+}
+
 static void quantise_tokens(void *context, size_t begin, size_t end, void *scratch) {
     const struct quantise_job *job = context;
-    const struct ew__qact *q = job->q;
     (void)scratch;
     for (size_t j = begin; j < end; j++)
-        job->kernels->quantise_act(job->x + j * job->ldx, job->n, q->n_pad, q->q + j * q->n_pad,
-                                   q->d + j * (q->n_pad / 32), q->sum + j * (q->n_pad / 16));
+        quantise_row(job->kernels, job->x + j * job->ldx, job->n, job->q, j);
 }
 
 void ew__quantise_acts(const struct ew__kernels *kernels, struct ew__pool *pool, const float *x,
                        size_t ldx, size_t n, size_t t, struct ew__qact *q) {
     q->n_pad = padded(n);
+    q->rest = 0;
     struct quantise_job job = {kernels, x, ldx, n, q};
     ew__pool_run(pool, t, 8, quantise_tokens, &job);
 }
 
-struct rest_job {
-    struct quantise_job base;
-    const struct ew__qact *q;
-};
-
 static void quantise_rests(void *context, size_t begin, size_t end, void *scratch) {
-    const struct rest_job *job = context;
-    const struct ew__qact *q = job->q, *rest = job->base.q;
+    const struct quantise_job *job = context;
+    const struct ew__qact *q = job->q;
     float *left = scratch;
     for (size_t j = begin; j < end; j++) {
-        const float *x = job->base.x + j * job->base.ldx, *d = q->d + j * (q->n_pad / 32);
+        const float *x = job->x + j * job->ldx, *d = q->d + j * (q->n_pad / 32);
         const int8_t *first = q->q + j * q->n_pad;
-        for (size_t b = 0; b < job->base.n / 32; b++)
+        for (size_t b = 0; b < job->n / 32; b++)
             for (size_t k = 32 * b; k < 32 * b + 32; k++)
                 left[k] = x[k] - d[b] * (float)first[k];
-        job->base.kernels->quantise_act(left, job->base.n, rest->n_pad, rest->q + j * rest->n_pad,
-                                        rest->d + j * (rest->n_pad / 32),
-                                        rest->sum + j * (rest->n_pad / 16));
+        quantise_row(job->kernels, left, job->n, q, j + q->rest);
     }
 }
 
 void ew__quantise_rest(const struct ew__kernels *kernels, struct ew__pool *pool, const float *x,
-                       size_t ldx, size_t n, size_t t, const struct ew__qact *q,
-                       struct ew__qact *rest) {
-    rest->n_pad = padded(n);
-    struct rest_job job = {{kernels, x, ldx, n, rest}, q};
+                       size_t ldx, size_t n, size_t t, struct ew__qact *q) {
+    q->rest = t;
+    struct quantise_job job = {kernels, x, ldx, n, q};
     ew__pool_run(pool, t, 8, quantise_rests, &job);
 }
 

@@ -25,14 +25,13 @@ struct ew__matrix {
 };
 
 /* Activations of t tokens: f32 rows, and their quantised form where `quantised` says it was made.
- */
+ * With q.rest set, rows q.rest .. q.rest + t - 1 of q are second terms: what the first left over,
+ * quantised again, so that the sum of both is x to 15 bits; products then use both. */
 struct ew__acts {
     const float *x;
     size_t ldx, t;
     struct ew__qact q;
     bool quantised;
-    struct ew__qact rest; /* what q left over, quantised again: x = q + rest to 15 bits */
-    bool fine;            /* rest was made and is to be used */
 };
 
 /* Scratch a thread needs for matrices of up to n columns: the pool must be made with it. */
@@ -42,15 +41,16 @@ size_t ew__matmul_scratch_bytes(size_t n);
  * kernel and n a multiple of 32. Otherwise its rows are decoded to f32 (or used as they are). */
 bool ew__matmul_wants_q8(const struct ew__kernels *kernels, const struct ew__matrix *w);
 
-/* Fills q from x in parallel over tokens. q's arrays have room for t rows. */
+/* Fills q from x in parallel over tokens. q's arrays have room for t rows. There are no second
+ * terms then. */
 void ew__quantise_acts(const struct ew__kernels *kernels, struct ew__pool *pool, const float *x,
                        size_t ldx, size_t n, size_t t, struct ew__qact *q);
 
-/* Fills rest from x - q, for projections whose input must be finer than 8 bits. Each thread needs
+/* Adds second terms behind the t rows that q has, from x - q, and sets q->rest: for projections
+ * whose input must be finer than 8 bits. q's arrays have room for 2 t rows. Each thread needs
  * scratch for n floats, which ew__matmul_scratch_bytes covers. */
 void ew__quantise_rest(const struct ew__kernels *kernels, struct ew__pool *pool, const float *x,
-                       size_t ldx, size_t n, size_t t, const struct ew__qact *q,
-                       struct ew__qact *rest);
+                       size_t ldx, size_t n, size_t t, struct ew__qact *q);
 
 /* y[j*ldy + i] for all rows i and tokens j. With exact set, quantised weights are decoded to f32
  * and multiplied with f32 activations. */

@@ -56,8 +56,8 @@ struct ew__workspace {
     float *cosine, *sine;   /* [n_rot / 2] */
     float *inv_freq;        /* [n_rot / 2], and the YaRN attention factor behind them */
     float *partial;         /* [spans][n_head][head_dim + 2]: one token's attention, span by span */
-    struct ew__qact rest;   /* second term of the delta layers' inputs */
-    struct ew__qact q;      /* quantised activations of the widest input */
+    struct ew__qact q;      /* quantised activations: the widest input, or two terms of one of the
+                             * delta layers */
     struct ew__arena arena; /* owns the above */
 };
 

@@ -24,10 +24,8 @@ struct ew__acts ew__prepare_acts(struct ew__workspace *ws, const float *x, size_
 
 void ew__refine_acts(struct ew__workspace *ws, struct ew__acts *acts, size_t n) {
     if (acts->quantised)
-        ew__quantise_rest(ws->model->kernels, ws->pool, acts->x, acts->ldx, n, acts->t, &ws->q,
-                          &ws->rest);
-    acts->rest = ws->rest;
-    acts->fine = acts->quantised;
+        ew__quantise_rest(ws->model->kernels, ws->pool, acts->x, acts->ldx, n, acts->t, &ws->q);
+    acts->q = ws->q;
 }
 
 void ew__project(struct ew__workspace *ws, const struct ew__matrix *w, const struct ew__acts *x,

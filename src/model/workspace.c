@@ -40,8 +40,9 @@ static ew_status take_all(struct ew__workspace *ws) {
     size_t kv = (size_t)c->n_head_kv * c->head_dim, conv = ew__conv_width(c),
            V = ew__value_width(c);
     size_t n_pad = ew__round_up(widest_input(c), 64), half = c->n_rot / 2;
-    size_t n_rest = ew__round_up(ew__max_size(H, V), 64);
-    float *q_bytes = NULL, *rest_bytes = NULL; // four int8 in the place of a float
+    /* one term of the widest input, or two of an input of the delta layers */
+    size_t n_q = ew__max_size(n_pad, 2 * ew__round_up(ew__max_size(H, V), 64));
+    float *q_bytes = NULL, *isum_words = NULL; // four int8, two int16 in the place of a float
     ws->q.n_pad = n_pad;
     const struct buffer buffers[] = {
         {&ws->x, H, T},
@@ -56,16 +57,15 @@ static ew_status take_all(struct ew__workspace *ws) {
         {&ws->sine, half, T},
         {&ws->inv_freq, half + 1, 1},
         {&ws->partial, (size_t)c->n_head * (c->head_dim + 2), ew__pages_for(ws->max_ctx)},
-        {&q_bytes, n_pad / 4, T},
-        {&ws->q.d, n_pad / 32, T},
-        {&ws->q.sum, n_pad / 16, T},
-        {&rest_bytes, n_rest / 4, T},
-        {&ws->rest.d, n_rest / 32, T},
-        {&ws->rest.sum, n_rest / 16, T},
+        {&q_bytes, n_q / 4, T},
+        {&ws->q.d, n_q / 32, T},
+        {&ws->q.sum, n_q / 16, T},
+        {&ws->q.dsum, n_q / 32, T},
+        {&isum_words, n_q / 32, T},
     };
     EW__TRY(take_buffers(ws, buffers, sizeof buffers / sizeof buffers[0]));
     ws->q.q = (int8_t *)q_bytes;
-    ws->rest.q = (int8_t *)rest_bytes;
+    ws->q.isum = (int16_t *)isum_words;
     return EW_OK;
 }
 

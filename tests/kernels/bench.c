@@ -94,7 +94,9 @@ static void call_argmax(struct bench *x, const void *n) {
 }
 static void call_quantise(struct bench *x, const void *n) {
     size_t count = *(const size_t *)n;
-    x->k->quantise_act(x->a, count, count, (int8_t *)x->c, x->b + count, x->b + 2 * count);
+    static int16_t isum[4096 / 16];
+    x->k->quantise_act(x->a, count, count, (int8_t *)x->c, x->b + count, x->b + 2 * count, isum,
+                       x->b + 3 * count);
 }
 static void call_conv(struct bench *x, const void *n) {
     size_t count = *(const size_t *)n;
@@ -151,8 +153,11 @@ static bool bench_open(struct bench *x, uint32_t n_threads) {
     x->acts.q.q = ew__alloc_aligned(tokens * COLUMNS);
     x->acts.q.d = ew__alloc_aligned(tokens * COLUMNS / 32 * sizeof(float));
     x->acts.q.sum = ew__alloc_aligned(tokens * COLUMNS / 16 * sizeof(float));
+    x->acts.q.isum = ew__alloc_aligned(tokens * COLUMNS / 16 * sizeof(int16_t));
+    x->acts.q.dsum = ew__alloc_aligned(tokens * COLUMNS / 32 * sizeof(float));
     if (in == NULL || x->weights == NULL || x->y == NULL || x->a == NULL || x->b == NULL ||
         x->c == NULL || x->acts.q.q == NULL || x->acts.q.d == NULL || x->acts.q.sum == NULL ||
+        x->acts.q.isum == NULL || x->acts.q.dsum == NULL ||
         ew__pool_new(n_threads, ew__matmul_scratch_bytes(COLUMNS), &x->pool) != EW_OK)
         return false;
     memset(x->weights, 0x11, DECODE_BYTES);
@@ -171,6 +176,8 @@ static void bench_close(struct bench *x) {
     ew__free_aligned(x->acts.q.q);
     ew__free_aligned(x->acts.q.d);
     ew__free_aligned(x->acts.q.sum);
+    ew__free_aligned(x->acts.q.isum);
+    ew__free_aligned(x->acts.q.dsum);
     ew__free_aligned(x->weights);
     ew__free_aligned(x->y);
     ew__free_aligned(x->a);

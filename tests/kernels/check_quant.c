@@ -86,7 +86,8 @@ void check_unpack(struct check *c, ew__dtype type) {
 /* By the definition, in double precision; the quotient of two floats rounded to float by way of
  * double is the float division (Figueroa 1995: 53 >= 2 * 24 + 2). */
 static void compare_quantised(struct check *c, const float *x, size_t n, size_t n_pad,
-                              const int8_t *q, const float *d, const float *sum) {
+                              const int8_t *q, const float *d, const float *sum,
+                              const int16_t *isum, const float *dsum) {
     for (size_t b = 0; b < n_pad / 32; b++) {
         double max = 0;
         for (size_t i = 32 * b; i < 32 * b + 32 && i < n; i++)
@@ -100,9 +101,13 @@ static void compare_quantised(struct check *c, const float *x, size_t n, size_t 
             check_near(c, "q", i, q[i], exact, 0);
             total[i / 16 % 2] += q[i];
         }
-        for (size_t g = 0; g < 2; g++)
+        for (size_t g = 0; g < 2; g++) {
+            check_near(c, "isum", 2 * b + g, isum[2 * b + g], total[g], 0);
             check_near(c, "sum", 2 * b + g, (double)sum[2 * b + g],
                        (double)(float)((double)unit * total[g]), 0);
+        }
+        check_near(c, "dsum", b, (double)dsum[b],
+                   (double)(float)((double)unit * (total[0] + total[1])), 0);
     }
 }
 
@@ -114,8 +119,10 @@ static void quantise_case(struct check *c, size_t n) {
     int8_t *q = check_buffer(c, n_pad, 64);
     float *unit = check_floats(c, n_pad / 32), *sum = check_floats(c, n_pad / 16);
     check_fill(c, d, x, n);
-    c->k->quantise_act(x, n, n_pad, q, unit, sum);
-    compare_quantised(c, x, n, n_pad, q, unit, sum);
+    int16_t *isum = check_buffer(c, n_pad / 16 * sizeof *isum, sizeof *isum);
+    float *dsum = check_floats(c, n_pad / 32);
+    c->k->quantise_act(x, n, n_pad, q, unit, sum, isum, dsum);
+    compare_quantised(c, x, n, n_pad, q, unit, sum, isum, dsum);
     check_end(c);
 }
 

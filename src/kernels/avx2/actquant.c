@@ -24,7 +24,7 @@ static __m256i quantise8(const float *x, __m256 d) {
 }
 
 /* 16 bytes from 16 values, and their sum. */
-static float quantise16(const float *x, __m256 d, int8_t *q) {
+static int16_t quantise16(const float *x, __m256 d, int8_t *q) {
     __m256i words = _mm256_packs_epi32(quantise8(x, d), quantise8(x + 8, d));
     words = _mm256_permute4x64_epi64(words, 0xd8);
     __m128i low = _mm256_castsi256_si128(words), high = _mm256_extracti128_si256(words, 1);
@@ -32,23 +32,30 @@ static float quantise16(const float *x, __m256 d, int8_t *q) {
     __m128i sum = _mm_madd_epi16(_mm_add_epi16(low, high), _mm_set1_epi16(1));
     sum = _mm_add_epi32(sum, _mm_unpackhi_epi64(sum, sum));
     sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 1));
-    return (float)_mm_cvtsi128_si32(sum);
+    return (int16_t)_mm_cvtsi128_si32(sum);
 }
 
-void K(quantise_act)(const float *x, size_t n, size_t n_pad, int8_t *q, float *d, float *sum) {
+void K(quantise_act)(const float *x, size_t n, size_t n_pad, int8_t *q, float *d, float *sum,
+                     int16_t *isum, float *dsum) {
     for (size_t b = 0; b < n / 32; b++) {
         d[b] = largest(x + 32 * b) / 127.0f;
         if (d[b] != 0) {
             __m256 scale = _mm256_set1_ps(d[b]);
-            sum[2 * b] = d[b] * quantise16(x + 32 * b, scale, q + 32 * b);
-            sum[2 * b + 1] = d[b] * quantise16(x + 32 * b + 16, scale, q + 32 * b + 16);
+            isum[2 * b] = quantise16(x + 32 * b, scale, q + 32 * b);
+            isum[2 * b + 1] = quantise16(x + 32 * b + 16, scale, q + 32 * b + 16);
         } else {
             memset(q + 32 * b, 0, 32);
-            sum[2 * b] = sum[2 * b + 1] = 0;
+            isum[2 * b] = isum[2 * b + 1] = 0;
         }
     }
     for (size_t b = n / 32; b < n_pad / 32; b++) {
         memset(q + 32 * b, 0, 32);
-        d[b] = sum[2 * b] = sum[2 * b + 1] = 0;
+        d[b] = 0;
+        isum[2 * b] = isum[2 * b + 1] = 0;
+    }
+    for (size_t b = 0; b < n_pad / 32; b++) {
+        sum[2 * b] = d[b] * (float)isum[2 * b];
+        sum[2 * b + 1] = d[b] * (float)isum[2 * b + 1];
+        dsum[b] = d[b] * (float)(isum[2 * b] + isum[2 * b + 1]);
     }
 }

@@ -16,11 +16,12 @@ static __m128i quantise16(__m512 x, __m512 d) {
     return _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(q));
 }
 
-static float sum16(__m128i q) {
-    return (float)_mm512_reduce_add_epi32(_mm512_cvtepi8_epi32(q));
+static int16_t sum16(__m128i q) {
+    return (int16_t)_mm512_reduce_add_epi32(_mm512_cvtepi8_epi32(q));
 }
 
-static void quantise_block(const float *x, int8_t *q, float *d, float *sum) {
+static void quantise_block(const float *x, int8_t *q, float *d, float *sum, int16_t *isum,
+                           float *dsum) {
     /* NaN loses against 0: max gives its second operand */
     __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16), zero = _mm512_setzero_ps();
     float scale =
@@ -34,15 +35,20 @@ static void quantise_block(const float *x, int8_t *q, float *d, float *sum) {
     _mm_storeu_si128((__m128i *)(void *)q, qa);
     _mm_storeu_si128((__m128i *)(void *)(q + 16), qb);
     *d = scale;
-    sum[0] = scale * sum16(qa);
-    sum[1] = scale * sum16(qb);
+    isum[0] = sum16(qa);
+    isum[1] = sum16(qb);
+    sum[0] = scale * (float)isum[0];
+    sum[1] = scale * (float)isum[1];
+    *dsum = scale * (float)(isum[0] + isum[1]);
 }
 
-void K(quantise_act)(const float *x, size_t n, size_t n_pad, int8_t *q, float *d, float *sum) {
+void K(quantise_act)(const float *x, size_t n, size_t n_pad, int8_t *q, float *d, float *sum,
+                     int16_t *isum, float *dsum) {
     for (size_t b = 0; b < n / 32; b++)
-        quantise_block(x + 32 * b, q + 32 * b, d + b, sum + 2 * b);
+        quantise_block(x + 32 * b, q + 32 * b, d + b, sum + 2 * b, isum + 2 * b, dsum + b);
     for (size_t b = n / 32; b < n_pad / 32; b++) {
         memset(q + 32 * b, 0, 32);
-        d[b] = sum[2 * b] = sum[2 * b + 1] = 0;
+        d[b] = dsum[b] = sum[2 * b] = sum[2 * b + 1] = 0;
+        isum[2 * b] = isum[2 * b + 1] = 0;
     }
 }

@@ -19,24 +19,28 @@ static int16x4_t quantise4(const float *x, vec d) {
 }
 
 /* 16 bytes from 16 values, and their sum. */
-static float quantise16(const float *x, float d, int8_t *q) {
+static int16_t quantise16(const float *x, float d, int8_t *q) {
     vec unit = vec_set(d);
     int8x8_t low = vmovn_s16(vcombine_s16(quantise4(x, unit), quantise4(x + 4, unit)));
     int8x8_t high = vmovn_s16(vcombine_s16(quantise4(x + 8, unit), quantise4(x + 12, unit)));
     int8x16_t bytes = vcombine_s8(low, high);
     vst1q_s8(q, bytes);
-    return (float)vaddlvq_s8(bytes);
+    return vaddlvq_s8(bytes);
 }
 
-void K(quantise_act)(const float *x, size_t n, size_t n_pad, int8_t *q, float *d, float *sum) {
+void K(quantise_act)(const float *x, size_t n, size_t n_pad, int8_t *q, float *d, float *sum,
+                     int16_t *isum, float *dsum) {
     for (size_t b = 0; b < n_pad / 32; b++) {
         d[b] = b < n / 32 ? largest(x + 32 * b) / 127.0f : 0;
         if (d[b] != 0) {
-            sum[2 * b] = d[b] * quantise16(x + 32 * b, d[b], q + 32 * b);
-            sum[2 * b + 1] = d[b] * quantise16(x + 32 * b + 16, d[b], q + 32 * b + 16);
+            isum[2 * b] = quantise16(x + 32 * b, d[b], q + 32 * b);
+            isum[2 * b + 1] = quantise16(x + 32 * b + 16, d[b], q + 32 * b + 16);
         } else {
             memset(q + 32 * b, 0, 32);
-            sum[2 * b] = sum[2 * b + 1] = 0;
+            isum[2 * b] = isum[2 * b + 1] = 0;
         }
+        sum[2 * b] = d[b] * (float)isum[2 * b];
+        sum[2 * b + 1] = d[b] * (float)isum[2 * b + 1];
+        dsum[b] = d[b] * (float)(isum[2 * b] + isum[2 * b + 1]);
     }
 }

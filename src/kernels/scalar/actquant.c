@@ -26,7 +26,8 @@ static float quantise_block(const float *x, int8_t *q) {
     return d;
 }
 
-void K(quantise_act)(const float *x, size_t n, size_t n_pad, int8_t *q, float *d, float *sum) {
+void K(quantise_act)(const float *x, size_t n, size_t n_pad, int8_t *q, float *d, float *sum,
+                     int16_t *isum, float *dsum) {
     for (size_t b = 0; b < n / 32; b++)
         d[b] = quantise_block(x + 32 * b, q + 32 * b);
     memset(q + n, 0, n_pad - n);
@@ -36,8 +37,11 @@ void K(quantise_act)(const float *x, size_t n, size_t n_pad, int8_t *q, float *d
         int32_t total = 0;
         for (size_t i = 0; i < 16; i++)
             total += q[16 * g + i];
+        isum[g] = (int16_t)total;
         sum[g] = d[g / 2] * (float)total;
     }
+    for (size_t b = 0; b < n_pad / 32; b++)
+        dsum[b] = d[b] * (float)(isum[2 * b] + isum[2 * b + 1]);
 }
 
 void K(to_f16)(const float *x, uint16_t *y, size_t n) {

@@ -72,15 +72,19 @@ static void fill_weights(struct fixture *f, uint32_t *seed) {
 
 static void open_qact(struct ew__qact *q, size_t n) {
     size_t n_pad = ew__round_up(n, 64);
-    q->q = ew__alloc_aligned(TOKENS * n_pad);
-    q->d = ew__alloc_aligned(TOKENS * n_pad / 32 * sizeof(float));
-    q->sum = ew__alloc_aligned(TOKENS * n_pad / 16 * sizeof(float));
+    q->q = ew__alloc_aligned(2 * TOKENS * n_pad); /* two terms */
+    q->d = ew__alloc_aligned(2 * TOKENS * n_pad / 32 * sizeof(float));
+    q->sum = ew__alloc_aligned(2 * TOKENS * n_pad / 16 * sizeof(float));
+    q->isum = ew__alloc_aligned(2 * TOKENS * n_pad / 16 * sizeof(int16_t));
+    q->dsum = ew__alloc_aligned(2 * TOKENS * n_pad / 32 * sizeof(float));
 }
 
 static void close_qact(struct ew__qact *q) {
     ew__free_aligned(q->q);
     ew__free_aligned(q->d);
     ew__free_aligned(q->sum);
+    ew__free_aligned(q->isum);
+    ew__free_aligned(q->dsum);
 }
 
 static void open_fixture(struct fixture *f, ew__dtype type, size_t n, uint32_t threads) {
@@ -95,7 +99,6 @@ static void open_fixture(struct fixture *f, ew__dtype type, size_t n, uint32_t t
     f->y = ew__alloc_aligned(TOKENS * ROWS * sizeof(float));
     f->decoded = ew__alloc_aligned(ROWS * n * sizeof(float));
     open_qact(&f->acts.q, n);
-    open_qact(&f->acts.rest, n);
     f->w = (struct ew__matrix){f->data + 1, type, ROWS, n, row_bytes, ew__dequantize_row};
     fill_weights(f, &seed);
     for (size_t i = 0; i < TOKENS * n; i++)
@@ -106,7 +109,7 @@ static void open_fixture(struct fixture *f, ew__dtype type, size_t n, uint32_t t
     f->acts.t = TOKENS;
     if (n % 32 == 0) {
         ew__quantise_acts(f->kernels, f->pool, f->x, n, n, TOKENS, &f->acts.q);
-        ew__quantise_rest(f->kernels, f->pool, f->x, n, n, TOKENS, &f->acts.q, &f->acts.rest);
+        ew__quantise_rest(f->kernels, f->pool, f->x, n, n, TOKENS, &f->acts.q);
         f->acts.quantised = true;
     }
 }
@@ -118,7 +121,6 @@ static void close_fixture(struct fixture *f) {
     ew__free_aligned(f->y);
     ew__free_aligned(f->decoded);
     close_qact(&f->acts.q);
-    close_qact(&f->acts.rest);
 }
 
 static double term(const struct ew__qact *q, size_t j, size_t k) {
@@ -129,7 +131,7 @@ static double term(const struct ew__qact *q, size_t j, size_t k) {
 static double input(const struct fixture *f, enum path path, size_t j, size_t k) {
     if (path == FLOATS)
         return (double)f->x[j * f->n + k];
-    return term(&f->acts.q, j, k) + (path == TWO_TERMS ? term(&f->acts.rest, j, k) : 0);
+    return term(&f->acts.q, j, k) + (path == TWO_TERMS ? term(&f->acts.q, TOKENS + j, k) : 0);
 }
 
 /* Two int8 terms carry 15 bits: half a step of the second is 1 / (2 * 254 * 127) of the block's
@@ -169,12 +171,12 @@ static void compare_alone(struct fixture *f, bool exact) {
         size_t n_pad = acts.q.n_pad;
         acts.x += j * f->n;
         acts.t = 1;
-        for (size_t which = 0; which < 2; which++) {
-            struct ew__qact *q = which ? &acts.rest : &acts.q;
-            q->q += j * n_pad;
-            q->d += j * n_pad / 32;
-            q->sum += j * n_pad / 16;
-        }
+        struct ew__qact *q = &acts.q;
+        q->q += j * n_pad;
+        q->d += j * n_pad / 32;
+        q->sum += j * n_pad / 16;
+        q->isum += j * n_pad / 16;
+        q->dsum += j * n_pad / 32;
         ew__matmul(f->kernels, one, &f->w, &acts, exact, y, ROWS);
         assert_memory_equal(y, f->y + j * ROWS, sizeof y);
     }
@@ -182,7 +184,7 @@ static void compare_alone(struct fixture *f, bool exact) {
 }
 
 static void run_path(struct fixture *f, bool exact, enum path path) {
-    f->acts.fine = path == TWO_TERMS;
+    f->acts.q.rest = path == TWO_TERMS ? TOKENS : 0;
     ew__matmul(f->kernels, f->pool, &f->w, &f->acts, exact, f->y, ROWS);
     compare(f, path);
     compare_alone(f, exact);
