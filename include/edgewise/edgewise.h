@@ -93,15 +93,31 @@ typedef struct ew_model_info {
     uint64_t weight_bytes;    /* tensors of the text model, in the file or copied */
     uint64_t bytes_per_token; /* weights read to decode one token */
     uint64_t kv_bytes_per_token;
-    uint64_t state_bytes;   /* recurrent state of a session */
-    uint64_t scratch_bytes; /* of the model: shared by its sessions */
-    uint64_t copied_bytes;  /* weights that had to be copied at loading */
+    uint64_t state_bytes;          /* recurrent state of a session */
+    uint64_t scratch_bytes;        /* of the model: shared by its sessions */
+    uint64_t copied_bytes;         /* weights that had to be copied at loading */
+    uint64_t prompt_ops_per_token; /* operations of the weight matrices for one token of a prompt,
+                                      two per multiply-add; without the head */
+    const char *weight_type;       /* element type that most of them read, such as "Q4_K" */
 } ew_model_info;
 
 /* Fills as much of *out as out->size says. */
 EW_API ew_status ew_model_get_info(const ew_model *model, ew_model_info *out);
 /* The checkpoint's chat template text, or NULL. Belongs to the model. */
 EW_API const char *ew_model_chat_template(const ew_model *model);
+
+/* The most that this machine gave to the model's threads and instruction set just now. Operations
+ * are two per multiply-add. */
+typedef struct ew_machine_peak {
+    size_t size;
+    double read_bytes_per_second; /* memory beyond every cache, read once */
+    double int8_ops_per_second;   /* bytes into 32-bit sums */
+    double bf16_ops_per_second;   /* 0: the instruction set has no such dot product */
+    double f32_ops_per_second;
+} ew_machine_peak;
+/* Measures for about a second, over an eighth of the memory, at most 1 GiB, which it takes and
+ * gives back. No call may be running on the model. EW_NO_MEMORY when there is none. */
+EW_API ew_status ew_model_measure_peak(ew_model *model, ew_machine_peak *out);
 
 /* ---- text and tokens
  * ----------------------------------------------------------------------------- */

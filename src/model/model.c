@@ -3,6 +3,8 @@
 
 #include "model/bind.h"
 
+#include <string.h>
+
 static ew_status load(struct ew__model *model, const struct ew__model_options *options) {
     EW__TRY(ew__bind_weights(model));
     return options->check_finite ? ew__check_finite(model) : EW_OK;
@@ -35,15 +37,60 @@ static uint64_t matrix_bytes(const struct ew__matrix *matrix) {
     return (uint64_t)matrix->rows * matrix->row_bytes;
 }
 
+#define MATRICES_MAX 8u
+
+/* The matrices that every token of a layer meets. */
+static size_t layer_matrices(const struct ew__layer_weights *layer,
+                             const struct ew__matrix *out[MATRICES_MAX]) {
+    const struct ew__matrix *const full[] = {
+        &layer->gate,        &layer->up,          &layer->down,         &layer->attention.q,
+        &layer->attention.k, &layer->attention.v, &layer->attention.out};
+    const struct ew__matrix *const linear[] = {&layer->gate,      &layer->up,       &layer->down,
+                                               &layer->delta.qkv, &layer->delta.z,  &layer->delta.a,
+                                               &layer->delta.b,   &layer->delta.out};
+    size_t count = (layer->is_full ? sizeof full : sizeof linear) / sizeof full[0];
+    memcpy(out, layer->is_full ? full : linear, count * sizeof *out);
+    return count;
+}
+
 static uint64_t layer_bytes(const struct ew__layer_weights *layer) {
-    uint64_t bytes =
-        matrix_bytes(&layer->gate) + matrix_bytes(&layer->up) + matrix_bytes(&layer->down);
-    if (layer->is_full)
-        return bytes + matrix_bytes(&layer->attention.q) + matrix_bytes(&layer->attention.k) +
-               matrix_bytes(&layer->attention.v) + matrix_bytes(&layer->attention.out);
-    return bytes + matrix_bytes(&layer->delta.qkv) + matrix_bytes(&layer->delta.z) +
-           matrix_bytes(&layer->delta.a) + matrix_bytes(&layer->delta.b) +
-           matrix_bytes(&layer->delta.out);
+    const struct ew__matrix *matrices[MATRICES_MAX];
+    size_t count = layer_matrices(layer, matrices);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += matrix_bytes(matrices[i]);
+    return bytes;
+}
+
+/* Adds the layer's multiply-adds to those of each type. */
+static void count_macs(const struct ew__layer_weights *layer, uint64_t macs[EW__DTYPE_COUNT]) {
+    const struct ew__matrix *matrices[MATRICES_MAX];
+    size_t count = layer_matrices(layer, matrices);
+    for (size_t i = 0; i < count; i++)
+        macs[matrices[i]->type] += (uint64_t)matrices[i]->rows * matrices[i]->n;
+}
+
+static void count_prompt_macs(const struct ew__model *model, uint64_t macs[EW__DTYPE_COUNT]) {
+    memset(macs, 0, EW__DTYPE_COUNT * sizeof *macs);
+    for (uint32_t i = 0; i < model->config->n_layer; i++)
+        count_macs(&model->layers[i], macs);
+}
+
+uint64_t ew__model_prompt_macs(const struct ew__model *model) {
+    uint64_t macs[EW__DTYPE_COUNT], sum = 0;
+    count_prompt_macs(model, macs);
+    for (size_t type = 0; type < EW__DTYPE_COUNT; type++)
+        sum += macs[type];
+    return sum;
+}
+
+ew__dtype ew__model_main_type(const struct ew__model *model) {
+    uint64_t macs[EW__DTYPE_COUNT];
+    size_t most = 0;
+    count_prompt_macs(model, macs);
+    for (size_t type = 1; type < EW__DTYPE_COUNT; type++)
+        most = macs[type] > macs[most] ? type : most;
+    return (ew__dtype)most;
 }
 
 uint64_t ew__model_bytes_per_token(const struct ew__model *model) {

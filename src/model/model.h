@@ -74,5 +74,10 @@ void ew__model_close(struct ew__model *model);
  * of copies that had to be made at loading. */
 uint64_t ew__model_bytes_per_token(const struct ew__model *model);
 uint64_t ew__model_weight_bytes(const struct ew__model *model);
+/* Multiply-adds of the weight matrices for one token of a prompt: without the head, which only the
+ * last one meets. */
+uint64_t ew__model_prompt_macs(const struct ew__model *model);
+/* The type that most of these multiply-adds read. */
+ew__dtype ew__model_main_type(const struct ew__model *model);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/size.h"
+#include "kernels/probe.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -213,7 +214,26 @@ ew_status ew_model_get_info(const ew_model *model, ew_model_info *out) {
         .state_bytes = layout->state_floats * sizeof(float),
         .scratch_bytes = model->ws.arena.total + model->arena.total,
         .copied_bytes = model->model.arena.total,
+        .prompt_ops_per_token = 2 * ew__model_prompt_macs(&model->model),
+        .weight_type = ew__dtype_name(ew__model_main_type(&model->model)),
     };
     memcpy(out, &info, ew__min_size(out->size, sizeof info));
+    return EW_OK;
+}
+
+ew_status ew_model_measure_peak(ew_model *model, ew_machine_peak *out) {
+    struct ew__probe probe;
+    if (model == NULL || out == NULL || out->size < sizeof out->size)
+        return ew__fail(EW_ARGUMENT,
+                        "ew_model_measure_peak needs a model and a struct with its size set");
+    EW__TRY(ew__probe_machine(model->model.kernels, model->pool, ew__probe_bytes(), &probe));
+    ew_machine_peak peak = {
+        .size = out->size,
+        .read_bytes_per_second = probe.read_bytes_per_second,
+        .int8_ops_per_second = probe.i8_ops_per_second,
+        .bf16_ops_per_second = probe.bf16_ops_per_second,
+        .f32_ops_per_second = probe.f32_ops_per_second,
+    };
+    memcpy(out, &peak, ew__min_size(out->size, sizeof peak));
     return EW_OK;
 }
