@@ -9,8 +9,11 @@ void ew__alphabet_init(struct ew__alphabet *alphabet) {
     for (unsigned code = 0; code < EW__ALPHABET_END; code++)
         alphabet->byte_of[code] = -1;
     unsigned next = 0x100; // the other 68 bytes in increasing order
-    for (unsigned byte = 0; byte < 256; byte++)
-        alphabet->byte_of[stands_for_itself(byte) ? byte : next++] = (int16_t)byte;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        unsigned code = stands_for_itself(byte) ? byte : next++;
+        alphabet->code_of[byte] = (uint16_t)code;
+        alphabet->byte_of[code] = (int16_t)byte;
+    }
 }
 
 bool ew__alphabet_decode(const struct ew__alphabet *alphabet, struct ew__str text, char *out,
@@ -29,4 +32,17 @@ bool ew__alphabet_decode(const struct ew__alphabet *alphabet, struct ew__str tex
         out[(*n)++] = (char)alphabet->byte_of[code];
     }
     return true;
+}
+
+size_t ew__alphabet_encode(const struct ew__alphabet *alphabet, struct ew__str bytes, char *out) {
+    size_t n = 0;
+    for (size_t i = 0; i < bytes.n; i++) {
+        unsigned code = alphabet->code_of[(uint8_t)bytes.bytes[i]];
+        if (code >= 0x80) {
+            out[n++] = (char)(0xC0 | code >> 6);
+            code = 0x80 | (code & 0x3F);
+        }
+        out[n++] = (char)code;
+    }
+    return n;
 }

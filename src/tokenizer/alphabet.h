@@ -13,6 +13,7 @@
 
 struct ew__alphabet {
     int16_t byte_of[EW__ALPHABET_END]; /* -1 where no byte has the character */
+    uint16_t code_of[256];
 };
 
 void ew__alphabet_init(struct ew__alphabet *alphabet);
@@ -20,5 +21,7 @@ void ew__alphabet_init(struct ew__alphabet *alphabet);
  * character is outside the alphabet. */
 bool ew__alphabet_decode(const struct ew__alphabet *alphabet, struct ew__str text, char *out,
                          size_t *n);
+/* Writes the characters that stand for the bytes (at most 2 * bytes.n) and returns their length. */
+size_t ew__alphabet_encode(const struct ew__alphabet *alphabet, struct ew__str bytes, char *out);
 
 #endif

@@ -32,11 +32,22 @@ void ew__merges_release(struct ew__merges *merges); /* a zeroed one is fine */
 void ew__merges_add(struct ew__merges *merges, uint32_t left, uint32_t right, uint32_t result,
                     bool *duplicate);
 
-static inline const struct ew__merge *ew__merges_find(const struct ew__merges *merges,
-                                                      uint32_t left, uint32_t right) {
+/* Where the search for a pair starts. */
+static inline size_t ew__merges_at(const struct ew__merges *merges, uint32_t left, uint32_t right) {
     uint64_t key = ((uint64_t)left << 32 | right) ^ merges->seed;
     key = (key ^ key >> 32) * 0x9e3779b97f4a7c15u;
-    size_t at = (size_t)(key ^ key >> 29) & merges->mask;
+    return (size_t)(key ^ key >> 29) & merges->mask;
+}
+
+/* Starts to load it, for a search or an addition a little later. */
+static inline void ew__merges_touch(const struct ew__merges *merges, uint32_t left,
+                                    uint32_t right) {
+    __builtin_prefetch(&merges->slots[ew__merges_at(merges, left, right)]);
+}
+
+static inline const struct ew__merge *ew__merges_find(const struct ew__merges *merges,
+                                                      uint32_t left, uint32_t right) {
+    size_t at = ew__merges_at(merges, left, right);
     const struct ew__merge *slot = &merges->slots[at];
     while (slot->rank != EW__NO_RANK && (slot->left != left || slot->right != right))
         slot = &merges->slots[at = (at + 1) & merges->mask];

@@ -97,7 +97,7 @@ static ew_status fill(struct ew__draft *draft, const struct arrays *arrays) {
     }
     for (size_t at = 0; ew__gguf_next_string(arrays->merges, &at, &text);)
         EW__TRY(ew__draft_merge_line(draft, text));
-    return EW_OK;
+    return ew__draft_end_merges(draft);
 }
 
 static ew_status read_id(const struct ew__gguf *gguf, const char *key, uint32_t n_tokens,

@@ -238,11 +238,12 @@ static ew_status read_merges(struct ew__draft *draft, struct ew__str text) {
     ew__json_scan_init(&scan, text, "model.merges");
     EW__TRY(ew__json_scan_need(&scan, '['));
     if (ew__json_scan_take(&scan, ']'))
-        return EW_OK;
+        return ew__draft_end_merges(draft);
     do
         EW__TRY(read_merge(draft, &scan));
     while (ew__json_scan_take(&scan, ','));
-    return ew__json_scan_need(&scan, ']');
+    EW__TRY(ew__json_scan_need(&scan, ']'));
+    return ew__draft_end_merges(draft);
 }
 
 static ew_status read_added_token(struct ew__draft *draft, uint64_t id, const json_t *token) {

@@ -23,11 +23,20 @@ ew_status ew__draft_begin(struct ew__draft *draft, size_t text_bytes, size_t exp
     if (t->bytes == NULL)
         return EW_NO_MEMORY;
     EW__TRY(ew__merges_init(&t->merges, n_merges));
-    return ew__map_init(&draft->ids, expected);
+    draft->batch = ew__calloc(1, sizeof *draft->batch);
+    if (draft->batch == NULL)
+        return EW_NO_MEMORY;
+    return ew__token_index_init(&draft->ids, expected);
+}
+
+static void release(struct ew__draft *draft) {
+    ew__token_index_release(&draft->ids);
+    ew__free(draft->batch);
+    draft->batch = NULL;
 }
 
 void ew__draft_abandon(struct ew__draft *draft) {
-    ew__map_release(&draft->ids);
+    release(draft);
     ew__tokenizer_free(draft->tokenizer);
     draft->tokenizer = NULL;
 }
@@ -83,7 +92,6 @@ static void store(struct ew__draft *draft, uint64_t id, size_t n, ew__token_kind
 ew_status ew__draft_entry(struct ew__draft *draft, uint64_t id, struct ew__str text) {
     struct ew__tokenizer *t = draft->tokenizer;
     size_t n;
-    bool existed;
     EW__TRY(reach(draft, id));
     EW__TRY(check_text(draft, id, text, EW__TOKEN_BYTES_MAX));
     if (t->tokens[id].n != 0)
@@ -93,10 +101,6 @@ ew_status ew__draft_entry(struct ew__draft *draft, uint64_t id, struct ew__str t
     if (!ew__alphabet_decode(&draft->alphabet, text, bytes, &n))
         return ew__fail(EW_FORMAT,
                         "token %" PRIu64 " \"%s\" has a character outside the byte alphabet", id,
-                        quote_text(text));
-    EW__TRY(ew__map_add(&draft->ids, ew__str_of(bytes, n), (uint32_t)id, &existed));
-    if (existed)
-        return ew__fail(EW_FORMAT, "the token \"%s\" appears twice in the vocabulary",
                         quote_text(text));
     store(draft, id, n, EW__TOKEN_NORMAL);
     return EW_OK;
@@ -124,47 +128,135 @@ ew_status ew__draft_added(struct ew__draft *draft, uint64_t id, struct ew__str t
     return ew__added_put(&t->added, ew__str_of(bytes, text.n), (int32_t)id);
 }
 
-static ew_status find_side(const struct ew__draft *draft, struct ew__str bytes, const char *role,
-                           struct ew__str left, struct ew__str right, uint32_t *id) {
-    if (ew__map_get(&draft->ids, bytes, id))
-        return EW_OK;
-    return ew__fail(EW_FORMAT, "merge %u \"%s\" + \"%s\": its %s is not in the vocabulary",
-                    draft->tokenizer->merges.count, quote_text(left), quote_text(right), role);
+/* Entries whose slots are on their way while one is put in. */
+enum { ahead = 16 };
+
+static struct ew__token_texts texts_of(const struct ew__draft *draft) {
+    return (struct ew__token_texts){draft->tokenizer->tokens, draft->tokenizer->bytes};
+}
+
+static bool is_entry(const struct ew__tokenizer *t, uint32_t id) {
+    return t->tokens[id].kind == EW__TOKEN_NORMAL;
+}
+
+/* Puts all vocabulary entries into the index. */
+static ew_status index_entries(struct ew__draft *draft) {
+    const struct ew__tokenizer *t = draft->tokenizer;
+    uint32_t hashes[ahead];
+    bool existed = false;
+    draft->indexed = true;
+    for (uint32_t i = 0; i < t->n_tokens + ahead; i++) {
+        uint32_t id = i - ahead;
+        if (i >= ahead && is_entry(t, id))
+            EW__TRY(ew__token_index_add(&draft->ids, texts_of(draft), hashes[id % ahead], id,
+                                        &existed));
+        if (existed)
+            return ew__fail(EW_FORMAT, "the token \"%s\" appears twice in the vocabulary",
+                            quote_text(text_of(t, id)));
+        if (i >= t->n_tokens || !is_entry(t, i))
+            continue;
+        hashes[i % ahead] = ew__token_hash(&draft->ids, text_of(t, i));
+        ew__token_index_touch(&draft->ids, hashes[i % ahead]);
+    }
+    return EW_OK;
+}
+
+static ew_status fail_merge(const struct ew__draft *draft, uint32_t i, const char *what) {
+    const struct ew__merge_batch *b = draft->batch;
+    char left[2 * EW__TOKEN_BYTES_MAX], right[2 * EW__TOKEN_BYTES_MAX];
+    const char *bytes = b->bytes + b->items[i].start;
+    size_t split = b->items[i].n_left;
+    size_t n_left = ew__alphabet_encode(&draft->alphabet, ew__str_of(bytes, split), left);
+    size_t n_right = ew__alphabet_encode(&draft->alphabet,
+                                         ew__str_of(bytes + split, b->items[i].n_right), right);
+    return ew__fail(EW_FORMAT, "merge %u \"%s\" + \"%s\"%s", draft->tokenizer->merges.count,
+                    ew__quote(left, n_left), ew__quote(right, n_right), what);
 }
 
 /* Vocabularies number the results of the merges in order, so the id after the last result is tried
  * before the table. */
-static bool is_next_result(const struct ew__draft *draft, struct ew__str joined, uint32_t *id) {
+static bool find_result(const struct ew__draft *draft, struct ew__str joined, uint32_t *id) {
     const struct ew__tokenizer *t = draft->tokenizer;
     *id = draft->last_result + 1;
-    return *id < t->n_tokens && t->tokens[*id].kind == EW__TOKEN_NORMAL &&
-           ew__str_equal(text_of(t, *id), joined);
+    if (*id < t->n_tokens && is_entry(t, *id) && ew__str_equal(text_of(t, *id), joined))
+        return true;
+    return ew__token_index_get(&draft->ids, texts_of(draft), ew__token_hash(&draft->ids, joined),
+                               joined, id);
+}
+
+/* The ids of merge i of the batch. */
+static ew_status find_ids(struct ew__draft *draft, uint32_t i) {
+    struct ew__merge_batch *b = draft->batch;
+    struct ew__token_texts texts = texts_of(draft);
+    const char *bytes = b->bytes + b->items[i].start;
+    size_t n_left = b->items[i].n_left, n_right = b->items[i].n_right;
+    if (!ew__token_index_get(&draft->ids, texts, b->items[i].hash_left, ew__str_of(bytes, n_left),
+                             &b->items[i].left))
+        return fail_merge(draft, i, ": its left side is not in the vocabulary");
+    if (!ew__token_index_get(&draft->ids, texts, b->items[i].hash_right,
+                             ew__str_of(bytes + n_left, n_right), &b->items[i].right))
+        return fail_merge(draft, i, ": its right side is not in the vocabulary");
+    if (!find_result(draft, ew__str_of(bytes, n_left + n_right), &b->items[i].result))
+        return fail_merge(draft, i, ": its result is not in the vocabulary");
+    draft->last_result = b->items[i].result;
+    return EW_OK;
+}
+
+/* Slots, entries, ids and the places of the pairs: each round starts the loads of the next. */
+static ew_status flush_merges(struct ew__draft *draft) {
+    struct ew__merge_batch *b = draft->batch;
+    struct ew__merges *merges = &draft->tokenizer->merges;
+    ew_status status = EW_OK;
+    bool duplicate;
+    uint32_t n = 0;
+    if (!draft->indexed)
+        EW__TRY(index_entries(draft));
+    for (uint32_t i = 0; i < b->n; i++) {
+        ew__token_index_touch_entry(&draft->ids, texts_of(draft), b->items[i].hash_left);
+        ew__token_index_touch_entry(&draft->ids, texts_of(draft), b->items[i].hash_right);
+    }
+    for (; n < b->n && status == EW_OK; n += status == EW_OK) {
+        status = find_ids(draft, n);
+        if (status == EW_OK)
+            ew__merges_touch(merges, b->items[n].left, b->items[n].right);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        ew__merges_add(merges, b->items[i].left, b->items[i].right, b->items[i].result, &duplicate);
+        if (duplicate)
+            return fail_merge(draft, i, " appears twice");
+    }
+    if (status != EW_OK) // the merges before it are in, so the count in the message is right now
+        return find_ids(draft, n);
+    b->n = b->n_bytes = 0;
+    return EW_OK;
+}
+
+static size_t next_merge(const struct ew__draft *draft) {
+    return (size_t)draft->tokenizer->merges.count + draft->batch->n;
 }
 
 ew_status ew__draft_merge(struct ew__draft *draft, struct ew__str left, struct ew__str right) {
-    char joined[EW__TOKEN_BYTES_MAX * 2];
-    struct ew__merges *merges = &draft->tokenizer->merges;
+    struct ew__merge_batch *b = draft->batch;
     size_t n_left, n_right;
-    uint32_t left_id = 0, right_id = 0, result = 0;
-    bool duplicate;
     if (left.n > EW__TOKEN_BYTES_MAX || right.n > EW__TOKEN_BYTES_MAX)
-        return ew__fail(EW_FORMAT, "merge %u has a side of over %u bytes", merges->count,
+        return ew__fail(EW_FORMAT, "merge %zu has a side of over %u bytes", next_merge(draft),
                         EW__TOKEN_BYTES_MAX);
-    if (!ew__alphabet_decode(&draft->alphabet, left, joined, &n_left) ||
-        !ew__alphabet_decode(&draft->alphabet, right, joined + n_left, &n_right))
-        return ew__fail(EW_FORMAT, "merge %u \"%s\" + \"%s\" is not in the byte alphabet",
-                        merges->count, quote_text(left), quote_text(right));
-    EW__TRY(find_side(draft, ew__str_of(joined, n_left), "left side", left, right, &left_id));
-    EW__TRY(find_side(draft, ew__str_of(joined + n_left, n_right), "right side", left, right,
-                      &right_id));
-    struct ew__str whole = ew__str_of(joined, n_left + n_right);
-    if (!is_next_result(draft, whole, &result))
-        EW__TRY(find_side(draft, whole, "result", left, right, &result));
-    draft->last_result = result;
-    ew__merges_add(merges, left_id, right_id, result, &duplicate);
-    if (duplicate)
-        return ew__fail(EW_FORMAT, "merge %u \"%s\" + \"%s\" appears twice", merges->count,
-                        quote_text(left), quote_text(right));
+    if (b->n == EW__MERGE_BATCH || left.n + right.n > sizeof b->bytes - b->n_bytes)
+        EW__TRY(flush_merges(draft));
+    char *bytes = b->bytes + b->n_bytes;
+    if (!ew__alphabet_decode(&draft->alphabet, left, bytes, &n_left) ||
+        !ew__alphabet_decode(&draft->alphabet, right, bytes + n_left, &n_right))
+        return ew__fail(EW_FORMAT, "merge %zu \"%s\" + \"%s\" is not in the byte alphabet",
+                        next_merge(draft), quote_text(left), quote_text(right));
+    b->items[b->n].start = b->n_bytes;
+    b->items[b->n].n_left = (uint32_t)n_left;
+    b->items[b->n].n_right = (uint32_t)n_right;
+    b->items[b->n].hash_left = ew__token_hash(&draft->ids, ew__str_of(bytes, n_left));
+    b->items[b->n].hash_right = ew__token_hash(&draft->ids, ew__str_of(bytes + n_left, n_right));
+    ew__token_index_touch(&draft->ids, b->items[b->n].hash_left);
+    ew__token_index_touch(&draft->ids, b->items[b->n].hash_right);
+    b->n_bytes += (uint32_t)(n_left + n_right);
+    b->n++;
     return EW_OK;
 }
 
@@ -172,21 +264,32 @@ ew_status ew__draft_merge_line(struct ew__draft *draft, struct ew__str line) {
     const char *space = memchr(line.bytes, ' ', line.n);
     size_t n = space != NULL ? (size_t)(space - line.bytes) : 0;
     if (n == 0 || n + 1 == line.n)
-        return ew__fail(EW_FORMAT, "merge %u \"%s\" is not two tokens with a space between",
-                        draft->tokenizer->merges.count, quote_text(line));
+        return ew__fail(EW_FORMAT, "merge %zu \"%s\" is not two tokens with a space between",
+                        next_merge(draft), quote_text(line));
     return ew__draft_merge(draft, ew__str_of(line.bytes, n), ew__str_of(space + 1, line.n - n - 1));
+}
+
+static ew_status find_bytes(struct ew__draft *draft) {
+    for (unsigned byte = 0; byte < 256; byte++) {
+        char text = (char)byte;
+        struct ew__str one = ew__str_of(&text, 1);
+        if (!ew__token_index_get(&draft->ids, texts_of(draft), ew__token_hash(&draft->ids, one),
+                                 one, &draft->tokenizer->merges.byte_ids[byte]))
+            return ew__fail(EW_FORMAT, "the vocabulary has no token for the byte 0x%02x", byte);
+    }
+    return EW_OK;
+}
+
+ew_status ew__draft_end_merges(struct ew__draft *draft) {
+    EW__TRY(flush_merges(draft));
+    return find_bytes(draft);
 }
 
 ew_status ew__draft_finish(struct ew__draft *draft, struct ew__tokenizer **out) {
     struct ew__tokenizer *t = draft->tokenizer;
-    for (unsigned byte = 0; byte < 256; byte++) {
-        char text = (char)byte;
-        if (!ew__map_get(&draft->ids, ew__str_of(&text, 1), &t->merges.byte_ids[byte]))
-            return ew__fail(EW_FORMAT, "the vocabulary has no token for the byte 0x%02x", byte);
-    }
     EW__TRY(ew__added_sort(&t->added));
     EW__TRY(ew__unicode_init(&t->unicode));
-    ew__map_release(&draft->ids);
+    release(draft);
     draft->tokenizer = NULL;
     *out = t;
     return EW_OK;
