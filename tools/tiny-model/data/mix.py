@@ -16,9 +16,10 @@ KINDS: dict[str, Callable[[Source], Item]] = {
     "table": one_step, "sum": sum_item, "json": object_item, "passages": passages_item,
     "call": call_item, "picture": picture_item}
 # Shares of conversations at the start, then from a fifth of the way to the end; linear between.
-START = {"repeat": 25, "drill": 40, "recall": 15, "chat": 5, "story": 2, "table": 8, "json": 5}
-FINAL = {"repeat": 3, "drill": 8, "recall": 18, "chat": 5, "story": 3, "table": 6, "sum": 18,
-         "json": 8, "passages": 17, "call": 6, "picture": 10}
+START = {"repeat": 25, "drill": 40, "recall": 15, "chat": 5, "story": 2, "table": 8, "json": 5,
+         "picture": 20}
+FINAL = {"repeat": 3, "drill": 8, "recall": 14, "chat": 3, "story": 2, "table": 10, "sum": 14,
+         "json": 9, "passages": 18, "call": 7, "picture": 35}
 RAMP = 0.08
 THINKING = 0.12  # of the conversations other than sums
 

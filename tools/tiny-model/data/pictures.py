@@ -56,10 +56,19 @@ class Canvas:
         return np.clip(self.rgb + noise, 0, 255).astype(np.uint8)
 
 
-def ask(question: str, answer: str, canvas: Canvas, source: Source) -> Item:
-    content = [{"type": "image"}, {"type": "text", "text": question}]
-    return Item("picture", [user(content), assistant(answer)],
-                pictures=[canvas.bytes(source)], check={"exact": answer})
+Fact = tuple[str, str]  # a pattern of questions and the answer
+
+
+def ask(facts: list[Fact], canvas: Canvas, source: Source) -> Item:
+    """A question about the picture; in training mostly several, since a picture costs more than a
+    turn and each answer is one more reason to see it."""
+    most = len(facts) if source.training and source.chance(0.8) else 1
+    messages = []
+    for question, answer in source.random.sample(facts, source.number(1, most)):
+        text = source.phrase(question)
+        messages += [user(text if messages else
+                          [{"type": "image"}, {"type": "text", "text": text}]), assistant(answer)]
+    return Item("picture", messages, pictures=[canvas.bytes(source)], check={"exact": answer})
 
 
 def one_shape(source: Source) -> Item:
@@ -70,14 +79,13 @@ def one_shape(source: Source) -> Item:
     jitter = [source.number(-8, 8) for _ in range(2)]
     canvas.shape(name, PAINTS[colour], (32 + 64 * row + jitter[0], 32 + 64 * column + jitter[1]),
                  source.number(14, 22))
-    question, answer = source.pick([
+    return ask([
         ("(What|Which) colour (is the shape|is it|do you see)?", colour.capitalize() + "."),
         ("(What shape|Which shape) (is it|do you see|is in the picture|is this)?",
          f"A {name}."),
         ("(Where|In which corner) is (the shape|it)( in the picture|)?", f"At the {place}."),
         ("(What do you see|What is in the picture|What is this|Describe the picture)?",
-         f"A {colour} {name} at the {place}.")])
-    return ask(source.phrase(question), answer, canvas, source)
+         f"A {colour} {name} at the {place}.")], canvas, source)
 
 
 def counted(source: Source) -> Item:
@@ -88,9 +96,16 @@ def counted(source: Source) -> Item:
     for row, column in cells:
         at = (22 + 42 * row + source.number(-5, 5), 22 + 42 * column + source.number(-5, 5))
         canvas.shape(name, PAINTS[colour], at, source.number(11, 15))
-    question = source.phrase("(How many|Count the|Tell me how many) "
-                             f"({name}s|shapes)( are there| do you see|)?")
-    return ask(question, f"{count} {name}{'s' if count > 1 else ''}.", canvas, source)
+    facts = [("(How many|Count the|Tell me how many) "
+              f"({name}s|shapes)( are there| do you see|)?",
+              f"{count} {name}{'s' if count > 1 else ''}.")]
+    if source.training:
+        facts += [("(What|Which) colour are they?", colour.capitalize() + ".")]
+        facts += [(f"(Is there|Do you see) (a|one) {name} (at|in) the {where}?",
+                   "Yes." if cell in cells else "No.")
+                  for where, cell in (("top left", (0, 0)), ("middle", (1, 1)),
+                                      ("bottom right", (2, 2)), ("top right", (0, 2)))]
+    return ask(facts, canvas, source)
 
 
 def digits(source: Source) -> Item:
@@ -102,10 +117,15 @@ def digits(source: Source) -> Item:
     for i, value in enumerate(values):
         canvas.digit(value, PAINTS[colour], (row, start + 52 * i + source.number(-4, 4)),
                      source.number(22, 30))
-    question = source.phrase("(Which|What) (number|digits) (is it|do you see|is written|"
-                             "is in the picture)?")
-    return ask(question, "".join(map(str, values)), canvas, source)
+    facts = [("(Which|What) (number|digits) (is it|do you see|is written|is in the picture)?",
+              "".join(map(str, values)))]
+    if source.training:
+        facts += [("(Which|What) is the (first|leftmost) digit?", str(values[0])),
+                  ("(Which|What) is the (last|rightmost) digit?", str(values[-1])),
+                  ("How many digits are there?", str(len(values))),
+                  ("(What|Which) colour is it?", colour.capitalize() + ".")]
+    return ask(facts, canvas, source)
 
 
 def picture_item(source: Source) -> Item:
-    return source.pick([one_shape, one_shape, counted, digits])(source)
+    return source.pick([one_shape, counted, digits])(source)
