@@ -2,8 +2,8 @@
 /* edgewise bench: how fast a model reads and writes on this machine. */
 #include "commands.h"
 
+#include "bench_report.h"
 #include "interrupt.h"
-#include "json.h"
 #include "load.h"
 #include "measure.h"
 #include "terminal.h"
@@ -13,13 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REPETITIONS_MAX = 1000, FIRST_TOKEN_PROMPT = 16, PIECE = 512, TOKENS_MAX = 1 << 24 };
+enum { REPETITIONS_MAX = 1000, PIECE = 512, TOKENS_MAX = 1 << 24 };
 static const uint64_t SEED = 20260101;
 
 typedef struct bench_args {
     model_args model;
     uint64_t n_prefill, n_decode, depth, repetitions;
-    bool json;
+    bool json, no_limits;
 } bench_args;
 
 static const option OPTIONS[] = {
@@ -36,6 +36,8 @@ static const option OPTIONS[] = {
     OPT_EXACT(bench_args),
     OPT_COUNT(bench_args, model.n_batch, 0, "batch", "N", 1, 4096,
               "tokens computed in one pass of prefill; default 512"),
+    OPT_FLAG(bench_args, no_limits, 0, "no-limits",
+             "leave out what the machine gives at most, which takes about two seconds"),
     OPT_JSON(bench_args),
 };
 
@@ -48,23 +50,21 @@ static const example EXAMPLES[] = {
 
 typedef struct bench {
     const bench_args *args;
-    const char *path;
     ew_model *model;
     ew_session *session;
     ew_snapshot *at_depth;
-    ew_model_info info;
     int32_t *ids;
     double *prefill, *decode, *first; /* [repetitions] tokens/s, tokens/s, seconds */
-    double load_seconds;
-    uint64_t peak_rss;
+    bench_result result;
     progress bar;
     uint64_t steps_done;
 } bench;
 
 static ew_status read_ids(bench *b, const int32_t *ids, size_t n) {
+    const size_t most = b->args->model.n_batch > PIECE ? (size_t)b->args->model.n_batch : PIECE;
     ew_status status = EW_OK;
-    for (size_t at = 0; at < n && status == EW_OK; at += PIECE) {
-        size_t piece = n - at < PIECE ? n - at : PIECE;
+    for (size_t at = 0; at < n && status == EW_OK; at += most) {
+        size_t piece = n - at < most ? n - at : most;
         status = interrupt_seen() ? EW_CANCELLED : ew_session_eval(b->session, ids + at, piece);
         progress_at(&b->bar, b->steps_done += piece);
     }
@@ -95,7 +95,7 @@ static ew_status decode(bench *b, int32_t token, size_t n) {
 static void note_peak(bench *b) {
     ew_system_info system = EW_INIT(ew_system_info);
     if (ew_system_get_info(&system) == EW_OK)
-        b->peak_rss = system.peak_rss_bytes;
+        b->result.peak_rss_bytes = system.peak_rss_bytes;
 }
 
 /* The first repetition evaluates the depth, later ones return to it by a snapshot. The peak of
@@ -127,7 +127,7 @@ static ew_status time_decode(bench *b, size_t repetition, double *tokens_per_sec
 static ew_status time_first_token(bench *b, double *seconds) {
     ew_session_clear(b->session);
     double start = clock_now();
-    ew_status status = ew_session_eval(b->session, b->ids, FIRST_TOKEN_PROMPT);
+    ew_status status = ew_session_eval(b->session, b->ids, BENCH_SHORT_PROMPT);
     if (status == EW_OK)
         (void)measure_greedy(b->session);
     *seconds = clock_now() - start;
@@ -136,7 +136,7 @@ static ew_status time_first_token(bench *b, double *seconds) {
 
 /* Weights come into memory and processors up to speed before anything is timed. */
 static ew_status warm_up(bench *b) {
-    size_t n = b->args->n_prefill < FIRST_TOKEN_PROMPT ? FIRST_TOKEN_PROMPT
+    size_t n = b->args->n_prefill < BENCH_SHORT_PROMPT ? BENCH_SHORT_PROMPT
                : b->args->n_prefill < PIECE            ? (size_t)b->args->n_prefill
                                                        : PIECE;
     ew_status status = ew_session_eval(b->session, b->ids, n);
@@ -163,83 +163,25 @@ static ew_status measure(bench *b) {
     return status;
 }
 
-static spread spread_of(double *values, const bench *b, uint64_t tokens) {
-    const spread none = {0};
+/* In order, for the result: n values of one kind. */
+static bench_speed speed_of(double *values, const bench *b, uint64_t tokens) {
     if (tokens == 0)
-        return none;
-    return measure_spread(values, (size_t)b->args->repetitions);
+        return (bench_speed){0};
+    size_t n = (size_t)b->args->repetitions;
+    return (bench_speed){
+        .tokens = tokens, .s = measure_spread(values, n), .samples = values, .n = n};
 }
 
-static double gigabytes_per_second(const bench *b, double tokens_per_second) {
-    return (double)b->info.bytes_per_token * tokens_per_second * 1e-9;
-}
-
-static const char *kv_name(const bench *b) {
-    return b->args->model.kv != NULL ? b->args->model.kv : "f16";
-}
-
-static void json_speed(json *j, const char *key, uint64_t tokens, spread s) {
-    json_key(j, key);
-    json_open(j, '{');
-    json_put_count(j, "tokens", tokens);
-    json_put_real(j, "tokens_per_second", s.median);
-    json_put_real(j, "median", s.median);
-    json_put_real(j, "min", s.least);
-    json_put_real(j, "max", s.most);
-}
-
-static void json_result(const bench *b, spread prefill, spread decoded, spread first) {
-    json j = {.out = stdout};
-    json_open(&j, '{');
-    json_put_text(&j, "model", b->path);
-    json_speed(&j, "prefill", b->args->n_prefill, prefill);
-    json_close(&j, '}');
-    json_speed(&j, "decode", b->args->n_decode, decoded);
-    json_put_real(&j, "gigabytes_per_second", gigabytes_per_second(b, decoded.median));
-    json_close(&j, '}');
-    json_put_count(&j, "depth", b->args->depth);
-    json_put_count(&j, "repetitions", b->args->repetitions);
-    json_put_count(&j, "threads", b->info.n_threads);
-    json_put_text(&j, "isa", b->info.isa);
-    json_put_text(&j, "kv", kv_name(b));
-    json_put_flag(&j, "exact", b->args->model.exact);
-    json_put_count(&j, "n_batch", b->args->model.n_batch);
-    json_put_count(&j, "bytes_per_token", b->info.bytes_per_token);
-    json_put_count(&j, "weight_bytes", b->info.weight_bytes);
-    json_put_count(&j, "peak_rss_bytes", b->peak_rss);
-    json_put_real(&j, "load_seconds", b->load_seconds);
-    json_put_real(&j, "first_token_seconds", first.median);
-    json_close(&j, '}');
-    fputc('\n', stdout);
-}
-
-static void print_row(const char *what, uint64_t tokens, spread s, const char *more) {
-    if (tokens > 0)
-        printf("  %-10s %8llu %12.2f %12.2f %12.2f%s\n", what, (unsigned long long)tokens, s.median,
-               s.least, s.most, more);
-}
-
-static void print_result(const bench *b, spread prefill, spread decoded, spread first) {
-    char weights[TEXT_SIZE_MAX];
-    char per_token[TEXT_SIZE_MAX];
-    char peak[TEXT_SIZE_MAX];
-    char bandwidth[48];
-    text_size(weights, b->info.weight_bytes);
-    text_size(per_token, b->info.bytes_per_token);
-    text_size(peak, b->peak_rss);
-    snprintf(bandwidth, sizeof(bandwidth), "   %.2f GB/s of weights",
-             gigabytes_per_second(b, decoded.median));
-    text_print_line(stdout, b->path, 200);
-    printf(": %s, %s read per token\n%s kernels, %u threads, kv %s%s, batch %llu, depth %llu, "
-           "%llu repetitions\n\n",
-           weights, per_token, b->info.isa, b->info.n_threads, kv_name(b),
-           b->args->model.exact ? ", exact" : "", (unsigned long long)b->args->model.n_batch,
-           (unsigned long long)b->args->depth, (unsigned long long)b->args->repetitions);
-    printf("  %-10s %8s %12s %12s %12s\n", "tokens/s", "tokens", "median", "min", "max");
-    print_row("prefill", b->args->n_prefill, prefill, "");
-    print_row("decode", b->args->n_decode, decoded, bandwidth);
-    printf("\nload %.3f s, first token of a %d-token prompt %.3f s, peak memory %s\n",
-           b->load_seconds, FIRST_TOKEN_PROMPT, first.median, peak);
+static void fill_result(bench *b) {
+    bench_result *r = &b->result;
+    r->kv = b->args->model.kv != NULL ? b->args->model.kv : "f16";
+    r->exact = b->args->model.exact;
+    r->n_batch = b->args->model.n_batch;
+    r->depth = b->args->depth;
+    r->repetitions = b->args->repetitions;
+    r->prefill = speed_of(b->prefill, b, b->args->n_prefill);
+    r->decode = speed_of(b->decode, b, b->args->n_decode);
+    r->first = speed_of(b->first, b, 1);
 }
 
 static size_t positions(const bench_args *args) {
@@ -252,18 +194,18 @@ static int prepare(bench *b) {
     size_t n_ids = positions(b->args);
     size_t n = (size_t)b->args->repetitions;
     double start = clock_now();
-    int status = load_model(b->path, &b->args->model, &b->model);
-    b->load_seconds = clock_now() - start;
+    int status = load_model(b->result.path, &b->args->model, &b->model);
+    b->result.load_seconds = clock_now() - start;
     if (status != EXIT_DONE)
         return status;
-    ew_model_get_info(b->model, &b->info);
+    ew_model_get_info(b->model, &b->result.info);
     b->ids = calloc(n_ids, sizeof(*b->ids));
     b->prefill = calloc(3 * n, sizeof(*b->prefill));
     if (b->ids == NULL || b->prefill == NULL)
         return text_fail("out of memory for %zu tokens", n_ids);
     b->decode = b->prefill + n;
     b->first = b->decode + n;
-    measure_ids(b->ids, n_ids, b->info.n_vocab, SEED);
+    measure_ids(b->ids, n_ids, b->result.info.n_vocab, SEED);
     return load_session(b->model, n_ids, &b->session);
 }
 
@@ -276,15 +218,16 @@ static int run_bench(bench *b) {
     ew_status status = measure(b);
     progress_end(&b->bar);
     interrupt_end();
+    b->result.limits = (ew_machine_peak)EW_INIT(ew_machine_peak);
+    if (status == EW_OK && !b->args->no_limits)
+        status = ew_model_measure_peak(b->model, &b->result.limits);
     if (status != EW_OK)
         return text_fail_with(status);
-    spread prefill = spread_of(b->prefill, b, b->args->n_prefill);
-    spread decoded = spread_of(b->decode, b, b->args->n_decode);
-    spread first = spread_of(b->first, b, 1);
+    fill_result(b);
     if (b->args->json)
-        json_result(b, prefill, decoded, first);
+        bench_report_json(&b->result);
     else
-        print_result(b, prefill, decoded, first);
+        bench_report_text(&b->result);
     return EXIT_DONE;
 }
 
@@ -295,9 +238,9 @@ static int bench_main(int argc, char **argv) {
     int status = options_parse(&cmd_bench, argc, argv, &args, &found);
     if (status != OPTIONS_GO_ON)
         return status;
-    bench b = {.args = &args, .path = load_path(&found)};
-    b.info = (ew_model_info)EW_INIT(ew_model_info);
-    status = b.path == NULL ? EXIT_FAILED : run_bench(&b);
+    bench b = {.args = &args, .result = {.path = load_path(&found)}};
+    b.result.info = (ew_model_info)EW_INIT(ew_model_info);
+    status = b.result.path == NULL ? EXIT_FAILED : run_bench(&b);
     ew_snapshot_free(b.at_depth);
     ew_session_free(b.session);
     ew_model_free(b.model);
@@ -313,8 +256,14 @@ const command cmd_bench = {
     .about = "After a warm-up, measures prefill (random tokens on an empty context), decoding "
              "(greedy, one token at a time, after DEPTH tokens) and the time to the first token of "
              "a short prompt. Shows median, minimum and maximum of the repetitions.\n\n"
+             "Then it measures what the machine gives at most to the same threads and instruction "
+             "set: reading memory, and multiplying numbers that lie in registers. Prefill stands "
+             "beside the peak of the arithmetic that the weights could be multiplied in, without "
+             "the head; decoding beside the memory's speed, with the weights, the keys and values "
+             "at half the answer, and the recurrent state read and written.\n\n"
              "bytes_per_token is what decoding one token reads of the weights; peak_rss_bytes "
-             "leaves out the copy of the context that repetitions at a depth start from.",
+             "leaves out the copy of the context that repetitions at a depth start from, and the "
+             "memory that the measurement of limits takes.",
     .options = OPTIONS,
     .n_options = sizeof(OPTIONS) / sizeof(OPTIONS[0]),
     .operand = "MODEL",

@@ -99,6 +99,7 @@ typedef struct ew_model_info {
     uint64_t prompt_ops_per_token; /* operations of the weight matrices for one token of a prompt,
                                       two per multiply-add; without the head */
     const char *weight_type;       /* element type that most of them read, such as "Q4_K" */
+    const char *arithmetic;        /* "int8", "bf16" or "f32": what multiplies them at best */
 } ew_model_info;
 
 /* Fills as much of *out as out->size says. */
@@ -116,7 +117,8 @@ typedef struct ew_machine_peak {
     double f32_ops_per_second;
 } ew_machine_peak;
 /* Measures for about a second, over an eighth of the memory, at most 1 GiB, which it takes and
- * gives back. No call may be running on the model. EW_NO_MEMORY when there is none. */
+ * gives back. Thread-safe: waits for running calls, and they for it. EW_NO_MEMORY when there is
+ * none. */
 EW_API ew_status ew_model_measure_peak(ew_model *model, ew_machine_peak *out);
 
 /* ---- text and tokens

@@ -183,6 +183,15 @@ const char *ew_model_chat_template(const ew_model *model) {
     return model->chat_template;
 }
 
+/* The widest that this machine could multiply the main type in. */
+static const char *main_arithmetic(const ew_model *model) {
+    const struct ew__kernels *kernels = model->model.kernels;
+    ew__dtype type = ew__model_main_type(&model->model);
+    if (kernels->unpack[type] != NULL && !model->options.exact)
+        return "int8";
+    return type == EW__BF16 && kernels->peak_bf16 != NULL ? "bf16" : "f32";
+}
+
 ew_status ew_model_get_info(const ew_model *model, ew_model_info *out) {
     if (model == NULL || out == NULL || out->size < sizeof out->size)
         return ew__fail(EW_ARGUMENT,
@@ -216,6 +225,7 @@ ew_status ew_model_get_info(const ew_model *model, ew_model_info *out) {
         .copied_bytes = model->model.arena.total,
         .prompt_ops_per_token = 2 * ew__model_prompt_macs(&model->model),
         .weight_type = ew__dtype_name(ew__model_main_type(&model->model)),
+        .arithmetic = main_arithmetic(model),
     };
     memcpy(out, &info, ew__min_size(out->size, sizeof info));
     return EW_OK;
@@ -226,7 +236,12 @@ ew_status ew_model_measure_peak(ew_model *model, ew_machine_peak *out) {
     if (model == NULL || out == NULL || out->size < sizeof out->size)
         return ew__fail(EW_ARGUMENT,
                         "ew_model_measure_peak needs a model and a struct with its size set");
-    EW__TRY(ew__probe_machine(model->model.kernels, model->pool, ew__probe_bytes(), &probe));
+    pthread_mutex_lock(&model->compute);
+    ew_status status =
+        ew__probe_machine(model->model.kernels, model->pool, ew__probe_bytes(), &probe);
+    pthread_mutex_unlock(&model->compute);
+    if (status != EW_OK)
+        return status;
     ew_machine_peak peak = {
         .size = out->size,
         .read_bytes_per_second = probe.read_bytes_per_second,

@@ -528,11 +528,31 @@ class Bench(Case):
             self.assertGreater(told[key], 0)
         expected = told["bytes_per_token"] * told["decode"]["tokens_per_second"] * 1e-9
         self.assertAlmostEqual(told["decode"]["gigabytes_per_second"], expected, delta=expected * 1e-6)
+        self.assertEqual(len(told["prefill"]["samples"]), 2)
+        self.assertEqual(told["prefill"]["samples"][-1], told["prefill"]["max"])
+
+    def test_limits(self):
+        arguments = ["bench", path("tiny.gguf"), "-p", "64", "-n", "8", "-r", "1", "--json"]
+        told = self.done_json(*arguments)
+        limits, prefill, decode = told["limits"], told["prefill"], told["decode"]
+        arithmetic = limits[prefill["arithmetic"] + "_gigaops_per_second"]
+        done = told["operations_per_prompt_token"] * prefill["median"] * 1e-9
+        self.assertAlmostEqual(prefill["gigaops_per_second"], done, delta=done * 1e-6)
+        self.assertAlmostEqual(prefill["share_of_arithmetic"], done / arithmetic, delta=1e-3 * done / arithmetic)
+        self.assertLess(prefill["share_of_arithmetic"], 1)
+        self.assertGreater(decode["moved_bytes_per_token"], told["bytes_per_token"])
+        moved = decode["moved_bytes_per_token"] * decode["median"] * 1e-9
+        self.assertAlmostEqual(decode["share_of_bandwidth"], moved / limits["read_gigabytes_per_second"],
+                               delta=1e-3 * moved)
+        without = self.done_json(*arguments, "--no-limits")
+        self.assertNotIn("limits", without)
+        self.assertNotIn("share_of_bandwidth", without["decode"])
 
     def test_table(self):
         text = self.done("bench", path("tiny.gguf"), "-p", "16", "-n", "4", "-r", "1").decode()
         self.assertRegex(text, r"(?m)^  prefill +16 ")
-        self.assertRegex(text, r"(?m)^  decode +4 .*GB/s")
+        self.assertRegex(text, r"(?m)^  decode +4 .*GB/s.*% of the limit")
+        self.assertRegex(text, r"(?m)^limits of this machine: memory .* GB/s, int8 ")
 
     def test_halves(self):
         told = self.done_json("bench", path("bare.gguf"), "-p", "0", "-n", "4", "--json")
