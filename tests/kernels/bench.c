@@ -6,6 +6,8 @@
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "base/size.h"
+#include "kernels/kv.h"
 #include "kernels/matmul.h"
 #include "kernels/pool.h"
 #include "quant/quant.h"
@@ -108,10 +110,48 @@ static void call_delta(struct bench *x, const void *t) {
         x->k->delta_rule(x->c + block * 4096, 128, 32, x->a, x->a, 128, x->a + 32 * block, 128,
                          x->b, x->b, 1, x->c + 65536 + 32 * block, 128, *(const size_t *)t);
 }
-static void call_attend(struct bench *x, const void *type) {
-    static float max[4], sum[4];
-    struct ew__kv_view kv = {x->a, x->b, *(const ew__dtype *)type};
-    x->k->attend_span(x->a, 256, 4, &kv, 256, 256, x->c, max, sum, x->c + 1024, 256);
+
+/* Attention of the 0.8B: four query heads of 256 share a key head. */
+enum { HEADS = 4, HEAD_DIM = 256, BLOCK_ROWS = 64 };
+struct attend {
+    struct bench *bench;
+    ew__dtype type;
+    size_t rows;
+};
+static size_t attend_scratch_bytes(void) {
+    return (ew__attend_scratch(BLOCK_ROWS, HEAD_DIM) + BLOCK_ROWS * (HEAD_DIM + 2)) * sizeof(float);
+}
+/* Pages of keys and values, one behind the other, in the place of the weights. */
+static void attend_task(void *context, size_t begin, size_t end, void *scratch) {
+    const struct attend *a = context;
+    const size_t area = ew__kv_bytes(a->type, HEAD_DIM);
+    float *max = (float *)scratch + ew__attend_scratch(a->rows, HEAD_DIM), *sum = max + a->rows;
+    for (size_t page = begin; page < end; page++) {
+        const uint8_t *k = a->bench->weights + 2 * page * area;
+        struct ew__kv_view kv = {k, k + area, a->type};
+        a->bench->k->attend_span(a->bench->a, HEAD_DIM, a->rows, HEADS, &kv, EW__KV_PAGE_TOKENS,
+                                 HEAD_DIM, scratch, max, sum, sum + a->rows, HEAD_DIM);
+    }
+}
+static size_t attend_pages(ew__dtype type) {
+    return DECODE_BYTES / (2 * ew__kv_bytes(type, HEAD_DIM));
+}
+static void call_attend_deep(struct bench *x, const void *type) {
+    struct attend a = {x, *(const ew__dtype *)type, HEADS};
+    ew__pool_run(x->pool, attend_pages(a.type), 1, attend_task, &a);
+}
+/* 64 rows, of 16 tokens, over 16 pages. */
+static void call_attend_block(struct bench *x, const void *type) {
+    struct attend a = {x, *(const ew__dtype *)type, BLOCK_ROWS};
+    ew__pool_run(x->pool, 16, 1, attend_task, &a);
+}
+static void bench_attend(struct bench *x, ew__dtype type) {
+    double bytes = (double)(attend_pages(type) * 2 * ew__kv_bytes(type, HEAD_DIM));
+    double macs = 16.0 * 2 * BLOCK_ROWS * EW__KV_PAGE_TOKENS * HEAD_DIM;
+    double deep = (double)best_of(call_attend_deep, x, &type);
+    double block = (double)best_of(call_attend_block, x, &type);
+    printf("attend_span %-6s 4 rows %6.2f GB/s of keys and values   64 rows %7.1f GMAC/s\n",
+           ew__dtype_name(type), bytes / deep, macs / block);
 }
 
 struct small {
@@ -129,20 +169,20 @@ static void bench_small(struct bench *bench, const char *only) {
         {"argmax 248320", call_argmax, 248320},      {"delta_rule 128x128 t 1", call_delta, 1},
         {"delta_rule 128x128 t 64", call_delta, 64},
     };
-    static const ew__dtype kv[] = {EW__F32, EW__F16};
+    static const ew__dtype kv[] = {EW__F32, EW__F16, EW__Q8_0, EW__Q4_0};
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
         if (only == NULL || strncmp(kernels[i].label, only, strlen(only)) == 0)
             printf("%-28s %9.2f us\n", kernels[i].label,
                    (double)best_of(kernels[i].call, bench, &kernels[i].argument) / 1e3);
     }
-    for (size_t i = 0; i < 2 && (only == NULL || strcmp("attend_span", only) == 0); i++)
-        printf("attend_span 4x256x256 %-6s %9.2f us\n", ew__dtype_name(kv[i]),
-               (double)best_of(call_attend, bench, &kv[i]) / 1e3);
+    for (size_t i = 0; i < 4 && (only == NULL || strcmp("attend_span", only) == 0); i++)
+        bench_attend(bench, kv[i]);
 }
 
 /* Every byte 0x11: whatever the type, small normal numbers. */
 static bool bench_open(struct bench *x, uint32_t n_threads) {
     size_t width = 248320, tokens = PREFILL_BATCH, decode_rows = DECODE_BYTES / 1024;
+    size_t scratch_bytes = ew__max_size(ew__matmul_scratch_bytes(COLUMNS), attend_scratch_bytes());
     float *in = ew__alloc_aligned(tokens * COLUMNS * sizeof(float));
     x->weights = ew__alloc_aligned(DECODE_BYTES);
     x->y = ew__alloc_aligned((PREFILL_ROWS * tokens + decode_rows) * sizeof(float));
@@ -158,7 +198,7 @@ static bool bench_open(struct bench *x, uint32_t n_threads) {
     if (in == NULL || x->weights == NULL || x->y == NULL || x->a == NULL || x->b == NULL ||
         x->c == NULL || x->acts.q.q == NULL || x->acts.q.d == NULL || x->acts.q.sum == NULL ||
         x->acts.q.isum == NULL || x->acts.q.dsum == NULL ||
-        ew__pool_new(n_threads, ew__matmul_scratch_bytes(COLUMNS), &x->pool) != EW_OK)
+        ew__pool_new(n_threads, scratch_bytes, &x->pool) != EW_OK)
         return false;
     memset(x->weights, 0x11, DECODE_BYTES);
     for (size_t i = 0; i < tokens * COLUMNS; i++)

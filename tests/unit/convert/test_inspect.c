@@ -39,7 +39,7 @@ static const char *value_of(const ew_inspection *inspection, const char *key) {
 
 static void a_good_file_has_no_problems(void **state) {
     (void)state;
-    ew_inspection *it = inspect("models/tiny.gguf", true);
+    ew_inspection *it = inspect("tests/data/models/random.gguf", true);
     if (ew_inspection_problem_count(it) != 0)
         fail_msg("%s", ew_inspection_problem(it, 0));
     assert_string_equal(ew_inspection_container(it), "GGUF v3");
@@ -109,7 +109,7 @@ static void a_vision_tower_is_named(void **state) {
 
 /* ---- crafted files ---- */
 
-/* models/tiny.gguf with one pair replaced or left out, and its first tensors only. */
+/* tests/data/models/random.gguf with one pair replaced or left out, and its first tensors only. */
 struct edit {
     const char *key;
     const char *text; /* NULL leaves the pair out */
@@ -122,7 +122,7 @@ static void write_edited(const char *path, const struct edit *edit) {
     struct ew__gguf *gguf;
     struct ew__gguf_writer *writer;
     static const uint8_t infinity[2] = {0x00, 0x7c};
-    assert_int_equal(ew__gguf_open("models/tiny.gguf", &gguf), EW_OK);
+    assert_int_equal(ew__gguf_open("tests/data/models/random.gguf", &gguf), EW_OK);
     assert_int_equal(ew__gguf_writer_new(&writer), EW_OK);
     for (size_t i = 0; i < ew__gguf_kv_count(gguf); i++) {
         const struct ew__gguf_kv *kv = ew__gguf_kv_at(gguf, i);

@@ -88,7 +88,7 @@ static struct ew__gguf *sound;
 
 static int open_sound(void **state) {
     (void)state;
-    return ew__gguf_open("models/tiny.gguf", &sound) == EW_OK ? 0 : -1;
+    return ew__gguf_open("tests/data/models/random.gguf", &sound) == EW_OK ? 0 : -1;
 }
 
 static int close_sound(void **state) {

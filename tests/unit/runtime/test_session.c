@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MODEL "models/tiny.gguf"
+#define MODEL "tests/data/models/random.gguf"
 
 enum { tokens_max = 600, vocab_max = 1024 };
 
