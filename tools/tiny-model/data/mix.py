@@ -22,6 +22,9 @@ FINAL = {"repeat": 3, "drill": 8, "recall": 14, "chat": 3, "story": 2, "table": 
          "json": 9, "passages": 18, "call": 7, "picture": 35}
 RAMP = 0.08
 THINKING = 0.12  # of the conversations other than sums
+SYSTEM = 0.12    # of those without tools begin with one of these
+SYSTEMS = ["You are a helpful assistant.", "You are a helpful assistant. Be brief.",
+           "Answer the user's questions.", "You are a friendly tiny model."]
 
 
 def shares(progress: float) -> dict[str, float]:
@@ -37,4 +40,6 @@ def draw(source: Source, progress: float) -> Item:
     if item.hint and not item.thinking and source.chance(THINKING):
         item.thinking = True
         item.messages[-1]["reasoning_content"] = item.hint
+    if source.training and not item.tools and source.chance(SYSTEM):
+        item.messages.insert(0, {"role": "system", "content": source.pick(SYSTEMS)})
     return item

@@ -111,12 +111,22 @@ def recall(source: Source) -> Item:
         question, answer = source.pick(CHAT)
         messages += [user(source.phrase(question)), assistant(answer)]
     asked = source.random.sample(range(len(facts)), source.number(1, len(facts)))
+    if source.training and source.chance(0.15):
+        return in_one_breath(source, facts, values, told)
     for i in asked:
         end = source.pick(["?", "?", ", please?"])
         messages += [user(source.phrase(facts[i][2]) + end),
                      assistant(facts[i][3].format(v=values[i]))]
     return Item("recall", messages, check={"contains": [values[asked[-1]]]},
                 hint=f"I was told: {told[asked[-1]]}.")
+
+
+def in_one_breath(source: Source, facts: list[Any], values: list[str], told: list[str]) -> Item:
+    """Facts and a question in one message."""
+    i = source.number(0, len(facts) - 1)
+    text = ". ".join(told) + ". " + source.phrase(facts[i][2]) + "?"
+    return Item("recall", [user(text), assistant(facts[i][3].format(v=values[i]))],
+                check={"contains": [values[i]]}, hint=f"I was told: {told[i]}.")
 
 
 def drill(source: Source) -> Item:
