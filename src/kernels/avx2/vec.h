@@ -9,8 +9,9 @@
 #include <string.h>
 
 typedef __m256 vec;
-#define VEC_LANES  8u
-#define VEC_TILE_R 2u /* weight rows of a 4-token register tile: 16 registers */
+#define VEC_LANES     8u
+#define VEC_TILE_R    2u /* weight rows of a 4-token register tile: 16 registers */
+#define VEC_REGISTERS 16
 
 static inline __m256i vec_mask(size_t count) {
     static const int32_t ones_then_zeros[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
@@ -22,6 +23,9 @@ static inline vec vec_zero(void) {
 }
 static inline vec vec_set(float x) {
     return _mm256_set1_ps(x);
+}
+static inline vec vec_hold(float x) {
+    return vec_set(x);
 }
 static inline vec vec_load(const float *p) {
     return _mm256_loadu_ps(p);

@@ -8,8 +8,9 @@
 #include <stdint.h>
 
 typedef __m512 vec;
-#define VEC_LANES  16u
-#define VEC_TILE_R 4u /* weight rows of a 4-token register tile */
+#define VEC_LANES     16u
+#define VEC_TILE_R    4u /* weight rows of a 4-token register tile */
+#define VEC_REGISTERS 32
 
 static inline __mmask16 vec_mask(size_t count) {
     return (__mmask16)((1u << count) - 1);
@@ -20,6 +21,13 @@ static inline vec vec_zero(void) {
 }
 static inline vec vec_set(float x) {
     return _mm512_set1_ps(x);
+}
+/* The same, kept in a register: compilers like to load a broadcast again inside every multiply-add
+ * that uses it, and loads are what a loop with stores runs short of. */
+static inline vec vec_hold(float x) {
+    vec v = _mm512_set1_ps(x);
+    __asm__("" : "+v"(v));
+    return v;
 }
 static inline vec vec_load(const float *p) {
     return _mm512_loadu_ps(p);

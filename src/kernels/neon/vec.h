@@ -10,14 +10,18 @@
 #include <string.h>
 
 typedef float32x4_t vec;
-#define VEC_LANES  4u
-#define VEC_TILE_R 4u /* weight rows of a 4-token register tile */
+#define VEC_LANES     4u
+#define VEC_TILE_R    4u /* weight rows of a 4-token register tile */
+#define VEC_REGISTERS 32
 
 static inline vec vec_zero(void) {
     return vdupq_n_f32(0);
 }
 static inline vec vec_set(float x) {
     return vdupq_n_f32(x);
+}
+static inline vec vec_hold(float x) {
+    return vec_set(x);
 }
 static inline vec vec_load(const float *p) {
     vec x;
