@@ -47,11 +47,19 @@ struct ew__urows {
     bool narrow; /* every u is at most 127: sums of two products u * q fit 16 bits */
 };
 
-/* Keys or values of one head for consecutive positions: [positions][width] of `type` F32 or F16. */
+/* Keys and values of one head for the positions of one page, F32, F16, Q8_0 or Q4_0, as
+ * kernels/kv.h lays them out. F32 is plain rows, of which there may be fewer than a page's. */
 struct ew__kv_view {
     const void *k, *v;
     ew__dtype type;
 };
+
+/* Floats of scratch that attend_span needs: the weights p, and for quantised types a page's scales,
+ * the rows' factors, and 16-bit forms of weights and queries. */
+static inline size_t ew__attend_scratch(size_t g, size_t d) {
+    return g * EW__KV_PAGE_TOKENS + EW__KV_PAGE_TOKENS + g + g * EW__KV_PAGE_TOKENS / 2 +
+           g * (d + 1) / 2;
+}
 
 /* X(name, return type, parameters): the one list of entries. kernels/ops.inc has the contracts. */
 #include "kernels/ops.inc"

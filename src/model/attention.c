@@ -16,7 +16,8 @@ struct attention_task {
     const struct ew__attention_weights *w;
     const struct ew__batch *batch;
     uint32_t kv_layer;
-    uint32_t token; /* of the span-wise form */
+    size_t n_blocks; /* of the blocked form */
+    uint32_t token;  /* of the span-wise form */
 };
 
 static const struct ew__run *run_of(const struct ew__batch *batch, uint32_t token) {
@@ -24,14 +25,6 @@ static const struct ew__run *run_of(const struct ew__batch *batch, uint32_t toke
     while (token >= run->first + run->n)
         run++;
     return run;
-}
-
-static void store_kv(const struct ew__workspace *ws, const float *from, char *to) {
-    const struct ew__config *c = ws->model->config;
-    if (ws->layout.kv_type == EW__F16)
-        ws->model->kernels->to_f16(from, (uint16_t *)(void *)to, c->head_dim);
-    else
-        memcpy(to, from, c->head_dim * sizeof *from);
 }
 
 static void rotate(const struct ew__workspace *ws, float *head, uint32_t token) {
@@ -61,18 +54,18 @@ static void place_queries(const struct attention_task *task, uint32_t token) {
 static void place_keys(const struct attention_task *task, uint32_t token) {
     struct ew__workspace *ws = task->ws;
     const struct ew__config *c = ws->model->config;
+    const struct ew__kernels *k = ws->model->kernels;
     const struct ew__run *run = run_of(task->batch, token);
     uint32_t position = run->n_past + token - run->first;
     void *page = run->pages[position / EW__KV_PAGE_TOKENS];
     size_t D = c->head_dim, width = c->n_head_kv * D;
-    size_t row =
-        position % EW__KV_PAGE_TOKENS * D * ew__dtype_info(ws->layout.kv_type)->block_bytes;
     float *keys = ws->wide2 + token * 2 * width, *values = keys + width;
     for (uint32_t h = 0; h < c->n_head_kv; h++) {
-        ws->model->kernels->rms_norm(keys + h * D, task->w->k_norm, keys + h * D, D, c->rms_eps);
+        k->rms_norm(keys + h * D, task->w->k_norm, keys + h * D, D, c->rms_eps);
         rotate(ws, keys + h * D, token);
-        store_kv(ws, keys + h * D, ew__kv_head(&ws->layout, c, page, task->kv_layer, h, 0) + row);
-        store_kv(ws, values + h * D, ew__kv_head(&ws->layout, c, page, task->kv_layer, h, 1) + row);
+        k->kv_store(ws->layout.kv_type, ew__kv_head(&ws->layout, c, page, task->kv_layer, h, 0),
+                    ew__kv_head(&ws->layout, c, page, task->kv_layer, h, 1),
+                    position % EW__KV_PAGE_TOKENS, keys + h * D, values + h * D, D);
     }
 }
 
@@ -84,53 +77,135 @@ static void place_task(void *context, size_t begin, size_t end, void *scratch) {
     }
 }
 
-/* One span of one token for the query heads that share a key head. o, max, sum: per query head. */
-static void attend(const struct attention_task *task, uint32_t token, uint32_t kv_head, size_t span,
-                   float *p, float *max, float *sum, float *o) {
-    struct ew__workspace *ws = task->ws;
-    const struct ew__config *c = ws->model->config;
-    const struct ew__run *run = run_of(task->batch, token);
-    size_t keys = (size_t)run->n_past + (token - run->first) + 1, first = span * EW__KV_PAGE_TOKENS;
-    size_t n = ew__min_size(keys - first, EW__KV_PAGE_TOKENS), D = c->head_dim;
-    uint32_t group = c->n_head / c->n_head_kv;
+/* ---- sums ---- */
+
+/* Consecutive tokens of one run within one stretch of BLOCK_TOKENS absolute positions, so that they
+ * end in the same span. */
+enum { BLOCK_TOKENS = 16 };
+struct block {
+    const struct ew__run *run;
+    uint32_t first, n; /* tokens of the batch */
+    size_t position;   /* of the first */
+};
+
+/* A thread's scratch for a block of `rows` = tokens x group rows. */
+struct sums {
+    float *q;                            /* [rows][D] */
+    float *max, *sum, *o;                /* running: [rows], [rows], [rows][D] */
+    float *span_max, *span_sum, *span_o; /* of one span */
+    float *kernel;                       /* of ew__attend_scratch */
+};
+
+static struct sums sums_in(float *scratch, size_t rows, size_t D) {
+    struct sums s = {.q = scratch};
+    s.o = s.q + rows * D;
+    s.span_o = s.o + rows * D;
+    s.max = s.span_o + rows * D;
+    s.sum = s.max + rows;
+    s.span_max = s.sum + rows;
+    s.span_sum = s.span_max + rows;
+    s.kernel = s.span_sum + rows;
+    return s;
+}
+
+size_t ew__attention_scratch_bytes(const struct ew__config *c) {
+    size_t D = c->head_dim, rows = BLOCK_TOKENS * (size_t)(c->n_head / c->n_head_kv);
+    return (3 * rows * D + 4 * rows + ew__attend_scratch(rows, D)) * sizeof(float);
+}
+
+static struct ew__kv_view view_of(const struct attention_task *task, const struct ew__run *run,
+                                  uint32_t kv_head, size_t span) {
+    const struct ew__memory_layout *layout = &task->ws->layout;
+    const struct ew__config *c = task->ws->model->config;
     void *page = run->pages[span];
-    const struct ew__kv_view view = {
-        .k = ew__kv_head(&ws->layout, c, page, task->kv_layer, kv_head, 0),
-        .v = ew__kv_head(&ws->layout, c, page, task->kv_layer, kv_head, 1),
-        .type = ws->layout.kv_type};
-    const float *q = ws->narrow + (size_t)token * c->n_head * D + (size_t)kv_head * group * D;
-    ws->model->kernels->attend_span(q, D, group, &view, n, D, p, max, sum, o, D);
+    return (struct ew__kv_view){.k = ew__kv_head(layout, c, page, task->kv_layer, kv_head, 0),
+                                .v = ew__kv_head(layout, c, page, task->kv_layer, kv_head, 1),
+                                .type = layout->kv_type};
+}
+
+/* Blocks that a run's tokens are cut into. */
+static size_t blocks_of(const struct ew__run *run) {
+    size_t end = (size_t)run->n_past + run->n;
+    return (end + BLOCK_TOKENS - 1) / BLOCK_TOKENS - run->n_past / BLOCK_TOKENS;
+}
+
+static size_t count_blocks(const struct ew__batch *batch) {
+    size_t n = 0;
+    for (uint32_t i = 0; i < batch->n_runs; i++)
+        n += blocks_of(&batch->runs[i]);
+    return n;
+}
+
+static struct block block_at(const struct ew__batch *batch, size_t index) {
+    const struct ew__run *run = batch->runs;
+    for (; index >= blocks_of(run); run++)
+        index -= blocks_of(run);
+    size_t from = (run->n_past / BLOCK_TOKENS + index) * BLOCK_TOKENS, to = from + BLOCK_TOKENS;
+    from = ew__max_size(from, run->n_past);
+    to = ew__min_size(to, (size_t)run->n_past + run->n);
+    return (struct block){.run = run,
+                          .first = run->first + (uint32_t)(from - run->n_past),
+                          .n = (uint32_t)(to - from),
+                          .position = from};
+}
+
+/* The queries of a block that share a key head, one after the other: all of a token, then the
+ * next's. */
+static void gather_queries(const struct ew__workspace *ws, const struct block *block,
+                           uint32_t kv_head, float *q) {
+    const struct ew__config *c = ws->model->config;
+    size_t group = c->n_head / c->n_head_kv, D = c->head_dim;
+    for (uint32_t t = 0; t < block->n; t++) {
+        const float *from =
+            ws->narrow + ((size_t)(block->first + t) * c->n_head + kv_head * group) * D;
+        memcpy(q + t * group * D, from, group * D * sizeof *q);
+    }
+}
+
+/* All spans of a block in order; the tokens see all of every span but the last. */
+static void attend_block(const struct attention_task *task, const struct block *block,
+                         uint32_t kv_head, const struct sums *s) {
+    const struct ew__kernels *k = task->ws->model->kernels;
+    const struct ew__config *c = task->ws->model->config;
+    size_t group = c->n_head / c->n_head_kv, D = c->head_dim, rows = block->n * group;
+    size_t last = block->position / EW__KV_PAGE_TOKENS;
+    for (size_t span = 0; span <= last; span++) {
+        const struct ew__kv_view view = view_of(task, block->run, kv_head, span);
+        size_t n = span < last ? EW__KV_PAGE_TOKENS : block->position % EW__KV_PAGE_TOKENS + 1;
+        if (span == 0) {
+            k->attend_span(s->q, D, rows, group, &view, n, D, s->kernel, s->max, s->sum, s->o, D);
+            continue;
+        }
+        k->attend_span(s->q, D, rows, group, &view, n, D, s->kernel, s->span_max, s->span_sum,
+                       s->span_o, D);
+        for (size_t i = 0; i < rows; i++)
+            k->attend_merge(s->o + i * D, &s->max[i], &s->sum[i], s->span_o + i * D, s->span_max[i],
+                            s->span_sum[i], D);
+    }
+}
+
+/* Item = block x key head, the last blocks first: they see the most. */
+static void block_task(void *context, size_t begin, size_t end, void *scratch) {
+    const struct attention_task *task = context;
+    const struct ew__workspace *ws = task->ws;
+    const struct ew__config *c = ws->model->config;
+    size_t group = c->n_head / c->n_head_kv, D = c->head_dim;
+    const struct sums s = sums_in(scratch, BLOCK_TOKENS * group, D);
+    for (size_t item = begin; item < end; item++) {
+        struct block block = block_at(task->batch, task->n_blocks - 1 - item / c->n_head_kv);
+        uint32_t kv_head = (uint32_t)(item % c->n_head_kv);
+        gather_queries(ws, &block, kv_head, s.q);
+        attend_block(task, &block, kv_head, &s);
+        for (size_t i = 0; i < block.n * group; i++) {
+            size_t row = (block.first + i / group) * c->n_head + kv_head * group + i % group;
+            ws->model->kernels->scale(s.o + i * D, 1.0f / s.sum[i], ws->mixed + row * D, D);
+        }
+    }
 }
 
 static size_t span_count(const struct attention_task *task, uint32_t token) {
     const struct ew__run *run = run_of(task->batch, token);
     return ew__pages_for((size_t)run->n_past + (token - run->first) + 1);
-}
-
-/* All spans of one token and key head in order, the running result in ws->mixed. */
-static void whole_task(void *context, size_t begin, size_t end, void *scratch) {
-    const struct attention_task *task = context;
-    const struct ew__kernels *k = task->ws->model->kernels;
-    const struct ew__config *c = task->ws->model->config;
-    uint32_t group = c->n_head / c->n_head_kv;
-    size_t D = c->head_dim;
-    float *p = scratch, *max = p + (size_t)group * EW__KV_PAGE_TOKENS, *sum = max + group;
-    float *span_max = sum + group, *span_sum = span_max + group, *span_o = span_sum + group;
-    for (size_t item = begin; item < end; item++) {
-        uint32_t token = (uint32_t)(item % task->batch->n_tokens);
-        uint32_t kv_head = (uint32_t)(item / task->batch->n_tokens);
-        float *o = task->ws->mixed + ((size_t)token * c->n_head + (size_t)kv_head * group) * D;
-        size_t spans = span_count(task, token);
-        attend(task, token, kv_head, 0, p, max, sum, o);
-        for (size_t span = 1; span < spans; span++) {
-            attend(task, token, kv_head, span, p, span_max, span_sum, span_o);
-            for (uint32_t g = 0; g < group; g++)
-                k->attend_merge(o + g * D, &max[g], &sum[g], span_o + g * D, span_max[g],
-                                span_sum[g], D);
-        }
-        for (uint32_t g = 0; g < group; g++)
-            k->scale(o + g * D, 1.0f / sum[g], o + g * D, D);
-    }
 }
 
 /* ws->partial of one token: per span and head the output (D), its maximum and its sum. */
@@ -142,20 +217,24 @@ static float *partial_at(const struct ew__workspace *ws, size_t span, uint32_t h
 /* The same sums span by span, for few tokens over many positions. Item = span x key head. */
 static void span_task(void *context, size_t begin, size_t end, void *scratch) {
     const struct attention_task *task = context;
-    const struct ew__config *c = task->ws->model->config;
-    uint32_t group = c->n_head / c->n_head_kv;
-    size_t D = c->head_dim;
-    float *p = scratch, *max = p + (size_t)group * EW__KV_PAGE_TOKENS, *sum = max + group;
-    float *o = sum + group;
+    const struct ew__workspace *ws = task->ws;
+    const struct ew__config *c = ws->model->config;
+    const struct ew__run *run = run_of(task->batch, task->token);
+    size_t keys = (size_t)run->n_past + (task->token - run->first) + 1;
+    size_t group = c->n_head / c->n_head_kv, D = c->head_dim;
+    const struct sums s = sums_in(scratch, BLOCK_TOKENS * group, D);
     for (size_t item = begin; item < end; item++) {
         uint32_t kv_head = (uint32_t)(item % c->n_head_kv);
         size_t span = item / c->n_head_kv;
-        attend(task, task->token, kv_head, span, p, max, sum, o);
-        for (uint32_t g = 0; g < group; g++) {
-            float *partial = partial_at(task->ws, span, kv_head * group + g);
-            memcpy(partial, o + g * D, D * sizeof *o);
-            partial[D] = max[g];
-            partial[D + 1] = sum[g];
+        size_t n = ew__min_size(keys - span * EW__KV_PAGE_TOKENS, EW__KV_PAGE_TOKENS);
+        const struct ew__kv_view view = view_of(task, run, kv_head, span);
+        const float *q = ws->narrow + ((size_t)task->token * c->n_head + kv_head * group) * D;
+        float *partial = partial_at(ws, span, (uint32_t)(kv_head * group));
+        ws->model->kernels->attend_span(q, D, group, group, &view, n, D, s.kernel, s.max, s.sum,
+                                        partial, D + 2);
+        for (size_t i = 0; i < group; i++, partial += D + 2) {
+            partial[D] = s.max[i];
+            partial[D + 1] = s.sum[i];
         }
     }
 }
@@ -192,17 +271,15 @@ static void gate_task(void *context, size_t begin, size_t end, void *scratch) {
         }
 }
 
-size_t ew__attention_scratch_bytes(const struct ew__config *c) {
-    size_t group = c->n_head / c->n_head_kv;
-    return group * (EW__KV_PAGE_TOKENS + 4 + c->head_dim) * sizeof(float);
-}
-
+/* Blocks share the loads of keys and values between their tokens; where there are too few of them
+ * for the threads, and for a single token, the spans are shared out instead. */
 static void attend_all(struct attention_task *task) {
     struct ew__workspace *ws = task->ws;
     const struct ew__config *c = ws->model->config;
     uint32_t t = task->batch->n_tokens;
-    if ((size_t)t * c->n_head_kv >= 4 * (size_t)ew__pool_threads(ws->pool)) {
-        ew__pool_run(ws->pool, (size_t)t * c->n_head_kv, 1, whole_task, task);
+    task->n_blocks = count_blocks(task->batch);
+    if (t > 1 && task->n_blocks * c->n_head_kv >= ew__pool_threads(ws->pool)) {
+        ew__pool_run(ws->pool, task->n_blocks * c->n_head_kv, 1, block_task, task);
         return;
     }
     for (task->token = 0; task->token < t; task->token++) {

@@ -19,10 +19,10 @@ enum {
 };
 
 struct ew__memory_layout {
-    ew__dtype kv_type;    /* F32 or F16 */
+    ew__dtype kv_type;    /* F32, F16, Q8_0 or Q4_0 */
     uint32_t n_kv_layers; /* full-attention layers, plus one for the MTP block where it is used */
     uint32_t n_delta_layers;
-    size_t kv_head_bytes; /* keys (or values) of one head in one page: [page tokens][head_dim] */
+    size_t kv_head_bytes; /* keys (or values) of one head in one page, as in kernels/kv.h */
     size_t page_bytes;    /* [kv layer][kv head][keys, values] of kv_head_bytes */
     size_t delta_floats;  /* S of one layer: [v head][column block][k_head_dim][block columns] */
     size_t conv_floats;   /* [EW__CONV_ROWS][2K+V] of one layer, oldest row first */

@@ -74,14 +74,14 @@ void ew__vision_place_heads(struct ew__vision_pass *pass, size_t first, size_t t
 
 /* A thread's scratch. */
 struct sums {
-    float *p;                            /* [QUERY_ROWS][EW__KV_PAGE_TOKENS] */
+    float *p;                            /* of ew__attend_scratch */
     float *max, *sum, *o;                /* running: [QUERY_ROWS], the last [..][head_dim] */
     float *span_max, *span_sum, *span_o; /* of one span */
 };
 
 static struct sums sums_in(float *scratch, size_t D) {
     struct sums s = {.p = scratch};
-    s.max = s.p + (size_t)QUERY_ROWS * EW__KV_PAGE_TOKENS;
+    s.max = s.p + ew__attend_scratch(QUERY_ROWS, D);
     s.sum = s.max + QUERY_ROWS;
     s.span_max = s.sum + QUERY_ROWS;
     s.span_sum = s.span_max + QUERY_ROWS;
@@ -92,7 +92,7 @@ static struct sums sums_in(float *scratch, size_t D) {
 
 size_t ew__vision_attention_scratch_bytes(const struct ew__vision *vision) {
     size_t D = ew__vision_head_dim(vision);
-    return QUERY_ROWS * (EW__KV_PAGE_TOKENS + 4 + 2 * D) * sizeof(float);
+    return (ew__attend_scratch(QUERY_ROWS, D) + QUERY_ROWS * (4 + 2 * D)) * sizeof(float);
 }
 
 /* g queries from patch `first` on over all keys of their frame, for one head. */
@@ -108,10 +108,10 @@ static void attend(const struct ew__vision_pass *pass, size_t head, size_t frame
         const struct ew__kv_view view = {k + key * D, v + key * D, EW__F32};
         size_t n = ew__min_size(pass->frame - key, EW__KV_PAGE_TOKENS);
         if (key == 0) {
-            kernels->attend_span(q, D, g, &view, n, D, s->p, s->max, s->sum, s->o, D);
+            kernels->attend_span(q, D, g, g, &view, n, D, s->p, s->max, s->sum, s->o, D);
             continue;
         }
-        kernels->attend_span(q, D, g, &view, n, D, s->p, s->span_max, s->span_sum, s->span_o, D);
+        kernels->attend_span(q, D, g, g, &view, n, D, s->p, s->span_max, s->span_sum, s->span_o, D);
         for (size_t i = 0; i < g; i++)
             kernels->attend_merge(s->o + i * D, &s->max[i], &s->sum[i], s->span_o + i * D,
                                   s->span_max[i], s->span_sum[i], D);

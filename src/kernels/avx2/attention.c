@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/avx2/isa.h"
 
-#include "kernels/avx2/vec.h"
+#include "kernels/avx2/pairs.h"
 #include "kernels/simd/attention.inc"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/neon/isa.h"
 
-#include "kernels/neon/vec.h"
+#include "kernels/neon/pairs.h"
 #include "kernels/simd/attention.inc"
