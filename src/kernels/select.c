@@ -35,6 +35,8 @@ static void push(bool usable, fill_fn *fill) {
         return;
     if (table_count > 0)
         tables[table_count] = tables[table_count - 1];
+    if (table_count == 1) /* on the scalar twins: see kernels.h */
+        memset(tables[1].mul_packed, 0, sizeof tables[1].mul_packed);
     fill(&tables[table_count]);
     table_count++;
 }

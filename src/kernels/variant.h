@@ -26,4 +26,11 @@ ew__peak_fn K(peak_i8), K(peak_bf16), K(peak_f32);
 EW__BLOCK_MAP(EW__UNPACK_PROTOTYPE)
 #undef EW__UNPACK_PROTOTYPE
 
+/* Products of packed weights: one kernel per type, or one for all (the scalar twin). */
+ew__mul_packed_fn K(mul_packed);
+#define EW__PACKED_PROTOTYPE(type, tag, columns, cell, half, offset, min, per_scale)               \
+    ew__mul_packed_fn K(mul_packed_##tag);
+EW__PACKED_MAP(EW__PACKED_PROTOTYPE)
+#undef EW__PACKED_PROTOTYPE
+
 #endif

@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/avx512/packed.inc"
+
+PACKED_KERNEL(Q4_K, q4_k)
