@@ -92,6 +92,10 @@ double check_half(uint16_t bits); /* IEEE half as double, by its definition */
 EW__OPS(CHECK_PROTOTYPE)
 #undef CHECK_PROTOTYPE
 void check_unpack(struct check *c, ew__dtype type);
+void check_mul_packed(struct check *c, ew__dtype type);
+
+/* A buffer of `blocks` random blocks of a type, at any address, with finite scales. */
+void *check_blocks(struct check *c, ew__dtype type, size_t blocks);
 
 /* Prints speeds of the set's kernels and, over n_threads, of whole matrices. */
 void bench_run(const struct ew__kernels *k, uint32_t n_threads, const char *only);

@@ -33,7 +33,7 @@ static void fix_halves(struct check *c, ew__dtype type, uint8_t *block) {
         put_half(c, block + second);
 }
 
-static void *random_row(struct check *c, ew__dtype type, size_t blocks) {
+void *check_blocks(struct check *c, ew__dtype type, size_t blocks) {
     size_t bytes = ew__dtype_info(type)->block_bytes;
     uint8_t *row = check_buffer(c, blocks * bytes, 1);
     for (size_t i = 0; i < blocks * bytes; i++)
@@ -59,7 +59,7 @@ static void compare_decoded(struct check *c, ew__dtype type, const void *row, si
 static void unpack_case(struct check *c, ew__dtype type, size_t blocks) {
     size_t n = blocks * ew__dtype_info(type)->block_elements, n_pad = ew__round_up(n, 64);
     check_begin(c, "n %zu", n);
-    void *row = random_row(c, type, blocks);
+    void *row = check_blocks(c, type, blocks);
     uint8_t *u = check_buffer(c, n_pad, 64), *twin_u = check_buffer(c, n_pad, 64);
     float *s = check_floats(c, n_pad / 16), *twin_s = check_floats(c, n_pad / 16);
     float *m = check_floats(c, n_pad / 16), *twin_m = check_floats(c, n_pad / 16);

@@ -20,17 +20,22 @@ struct options {
 
 struct entry {
     const char *name;
-    void (*check)(struct check *c); /* NULL: unpack of `type` */
+    void (*check)(struct check *c); /* NULL: the next one, of `type` */
+    void (*check_type)(struct check *c, ew__dtype type);
     ew__dtype type;
 };
 
 static const struct entry entries[] = {
-#define CHECK_OP(name, result, parameters) {#name, check_##name, EW__F32},
+#define CHECK_OP(name, result, parameters) {#name, check_##name, NULL, EW__F32},
     EW__OPS(CHECK_OP)
 #undef CHECK_OP
-#define CHECK_UNPACK(name, suffix) {"unpack_" #suffix, NULL, EW__##name},
+#define CHECK_UNPACK(name, suffix) {"unpack_" #suffix, NULL, check_unpack, EW__##name},
         EW__BLOCK_MAP(CHECK_UNPACK)
 #undef CHECK_UNPACK
+#define CHECK_PACKED(name, tag, columns, cell, half, offset, min, per_scale)                       \
+    {"mul_packed_" #tag, NULL, check_mul_packed, EW__##name},
+            EW__PACKED_MAP(CHECK_PACKED)
+#undef CHECK_PACKED
 };
 #define ENTRIES (sizeof entries / sizeof *entries)
 
@@ -54,7 +59,7 @@ static size_t run_entry(struct check *c, const struct entry *entry, uint64_t see
     if (entry->check != NULL)
         entry->check(c);
     else
-        check_unpack(c, entry->type);
+        entry->check_type(c, entry->type);
     if (c->cases == 0) {
         printf("FAIL %s/%s: no case ran\n", c->k->isa, c->op);
         c->failures++;
@@ -64,11 +69,16 @@ static size_t run_entry(struct check *c, const struct entry *entry, uint64_t see
     return c->failures;
 }
 
+/* Products of packed weights exist where a set has them. */
+static bool has_kernel(const struct ew__kernels *k, const struct entry *entry) {
+    return entry->check_type != check_mul_packed || k->mul_packed[entry->type] != NULL;
+}
+
 /* Returns the number of failures; adds to *cases. */
 static size_t run_set(struct check *c, const struct options *options, size_t *cases) {
     size_t failures = 0, ops = 0, set_cases = 0;
     for (size_t i = 0; i < ENTRIES; i++) {
-        if (!wanted(options->op, entries[i].name))
+        if (!wanted(options->op, entries[i].name) || !has_kernel(c->k, &entries[i]))
             continue;
         failures += run_entry(c, &entries[i], options->seed);
         set_cases += c->cases;
