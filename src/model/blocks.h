@@ -48,7 +48,8 @@ void ew__decoder_layer(struct ew__workspace *ws, const struct ew__layer_weights 
 void ew__rope_init(struct ew__workspace *ws);
 void ew__rope_tables(struct ew__workspace *ws, const struct ew__batch *batch);
 
-/* Scratch of one thread in attention. */
+/* Scratch of one thread in the delta mixer and in attention. */
+size_t ew__delta_scratch_bytes(const struct ew__config *config);
 size_t ew__attention_scratch_bytes(const struct ew__config *config);
 
 #endif

@@ -48,10 +48,10 @@ struct ew__workspace {
     float *x;               /* [H] residual stream */
     float *normed;          /* [H] */
     float *wide;            /* qkv | query and gate | ffn gate */
-    float *wide2;           /* convolved qkv | keys and values | ffn up */
+    float *wide2;           /* keys and values | ffn up; for the trace, convolved qkv */
     float *narrow;          /* z | queries */
     float *mixed;           /* output of the mixer before its projection */
-    float *heads;           /* [4][n_v_head]: a, b, then alpha, beta */
+    float *heads;           /* [4][n_v_head]: a, b, then (for the trace) alpha, beta */
     float *out;             /* [H] projection to be added to x */
     float *cosine, *sine;   /* [n_rot / 2] */
     float *inv_freq;        /* [n_rot / 2], and the YaRN attention factor behind them */
