@@ -1,25 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A work item is a block of weight rows, taken through all tokens by one thread: quantised rows are
- * unpacked (or decoded) into the thread's scratch once. Tokens go in tiles, so that a tile's
- * activations stay in the second-level cache while the block's rows pass over them. The kernels
- * make each output element by itself, so none of these cuts shows in the results. */
+/* A work item is a block of 16 weight rows (a panel of a packed matrix), taken through all tokens
+ * by one thread. Packed matrices have kernels of their own; of others, quantised rows are unpacked
+ * (or decoded) into the thread's scratch once, and tokens go in tiles, so that a tile's activations
+ * stay in the second-level cache while the block's rows pass over them. The kernels make each
+ * output element by itself, so none of these cuts shows in the results. */
 #include "kernels/matmul.h"
 
 #include "base/size.h"
 
 #include <math.h>
 
-#define ROW_BLOCK 16u /* rows per work item */
+#define ROW_BLOCK EW__PANEL_ROWS /* rows per work item */
 /* Quantised rows unpacked at once while there are fewer tokens than that: their bytes stay in the
  * first-level cache on the way to the product. */
 #define ROW_FEW     4u
 #define REST_TOKENS 32u
 #define TILE_BYTES  (256u * 1024u) /* activations of a token tile */
 
+#define PIECES_PER_THREAD 16u
+#define PANELS_TOGETHER   4u
+
 struct job {
     const struct ew__kernels *kernels;
     const struct ew__matrix *w;
     const struct ew__acts *x;
+    const struct ew__qact *q; /* of x, with second terms only where the product takes them */
     float *y;
     size_t ldy;
 };
@@ -30,11 +35,18 @@ static size_t padded(size_t n) {
 
 size_t ew__matmul_scratch_bytes(size_t n) {
     size_t bytes = padded(n) + 2 * padded(n) / 16 * sizeof(float);
-    return ROW_BLOCK * ew__max_size(ew__round_up(bytes, 64), n * sizeof(float));
+    bytes = ROW_BLOCK * ew__max_size(ew__round_up(bytes, 64), n * sizeof(float));
+    return ew__max_size(bytes, EW__PACKED_SCRATCH_BYTES);
 }
 
 bool ew__matmul_wants_q8(const struct ew__kernels *kernels, const struct ew__matrix *w) {
-    return (size_t)w->type < EW__DTYPE_COUNT && kernels->unpack[w->type] != NULL && w->n % 32 == 0;
+    return w->packed != NULL || ((size_t)w->type < EW__DTYPE_COUNT &&
+                                 kernels->unpack[w->type] != NULL && w->n % 32 == 0);
+}
+
+bool ew__matmul_can_pack(const struct ew__kernels *kernels, const struct ew__matrix *w) {
+    size_t columns = ew__packed_format(w->type)->columns;
+    return columns > 0 && w->n % columns == 0 && kernels->mul_packed[w->type] != NULL;
 }
 
 /* Types whose byte form exceeds 127 (docs/kernels.md). */
@@ -69,8 +81,7 @@ static void mul_floats(const struct job *job, ew__dtype type, const void *w, siz
     }
 }
 
-static void float_rows(void *context, size_t begin, size_t end, void *scratch) {
-    const struct job *job = context;
+static void float_rows(const struct job *job, size_t begin, size_t end, void *scratch) {
     const struct ew__matrix *w = job->w;
     size_t element = w->type == EW__F32 ? 4 : 2;
     (void)scratch;
@@ -86,8 +97,7 @@ static void decode_row(const struct ew__matrix *w, size_t row, float *out) {
         out[k] = NAN;
 }
 
-static void decoded_rows(void *context, size_t begin, size_t end, void *scratch) {
-    const struct job *job = context;
+static void decoded_rows(const struct job *job, size_t begin, size_t end, void *scratch) {
     const struct ew__matrix *w = job->w;
     float *rows = scratch;
     for (size_t row = begin; row < end; row += ROW_BLOCK) {
@@ -111,14 +121,13 @@ static void add_rest(const struct job *job, const struct ew__urows *rows, size_t
     float part[REST_TOKENS * ROW_BLOCK];
     for (size_t j = 0; j < t; j += REST_TOKENS) {
         size_t few = ew__min_size(REST_TOKENS, t - j);
-        job->kernels->mul_u8(rows, r, &job->x->q, job->x->q.rest + first + j, few, part, ROW_BLOCK);
+        job->kernels->mul_u8(rows, r, job->q, job->q->rest + first + j, few, part, ROW_BLOCK);
         for (size_t k = 0; k < few; k++)
             job->kernels->add(job->y + (first + j + k) * job->ldy + row, part + k * ROW_BLOCK, r);
     }
 }
 
-static void byte_rows(void *context, size_t begin, size_t end, void *scratch) {
-    const struct job *job = context;
+static void byte_rows(const struct job *job, size_t begin, size_t end, void *scratch) {
     const struct ew__matrix *w = job->w;
     struct ew__urows rows = urows_in(scratch, w);
     size_t groups = rows.n_pad / 16, tile = tile_tokens(rows.n_pad);
@@ -131,11 +140,20 @@ static void byte_rows(void *context, size_t begin, size_t end, void *scratch) {
                                           rows.m + i * groups);
         for (size_t j = 0; j < job->x->t; j += tile) {
             size_t t = ew__min_size(tile, job->x->t - j);
-            job->kernels->mul_u8(&rows, r, &job->x->q, j, t, job->y + j * job->ldy + row, job->ldy);
-            if (job->x->q.rest > 0)
+            job->kernels->mul_u8(&rows, r, job->q, j, t, job->y + j * job->ldy + row, job->ldy);
+            if (job->q->rest > 0)
                 add_rest(job, &rows, row, r, j, t);
         }
     }
+}
+
+static void packed_rows(const struct job *job, size_t begin, size_t end, void *scratch) {
+    const struct ew__matrix *w = job->w;
+    struct ew__packed packed = {w->packed, ew__packed_panel_bytes(w->type, w->n), w->type, w->rows,
+                                w->n};
+    size_t first = begin / EW__PANEL_ROWS, panels = ew__packed_panels(end) - first;
+    job->kernels->mul_packed[w->type](&packed, first, panels, job->q, 0, job->x->t, job->y,
+                                      job->ldy, scratch);
 }
 
 struct quantise_job {
@@ -190,21 +208,72 @@ void ew__quantise_rest(const struct ew__kernels *kernels, struct ew__pool *pool,
     ew__pool_run(pool, t, 8, quantise_rests, &job);
 }
 
+/* Products over one input, their row blocks one behind the other. */
+struct list {
+    const struct ew__kernels *kernels;
+    const struct ew__product *products;
+    size_t n;
+    const struct ew__acts *x;
+    struct ew__qact coarse; /* x's first terms alone */
+};
+
+static size_t row_blocks(const struct ew__product *product) {
+    return (product->w->rows + ROW_BLOCK - 1) / ROW_BLOCK;
+}
+
+typedef void rows_fn(const struct job *job, size_t begin, size_t end, void *scratch);
+
+static rows_fn *path_of(const struct list *list, const struct ew__product *product) {
+    const struct ew__matrix *w = product->w;
+    bool floats = product->precision == EW__EXACT || !list->x->quantised;
+    if (!floats && w->packed != NULL)
+        return packed_rows;
+    if (w->type == EW__F32 || w->type == EW__F16 || w->type == EW__BF16)
+        return float_rows;
+    return !floats && ew__matmul_wants_q8(list->kernels, w) ? byte_rows : decoded_rows;
+}
+
+/* Row blocks begin .. end - 1 of one product. */
+static void run_product(const struct list *list, const struct ew__product *product, size_t begin,
+                        size_t end, void *scratch) {
+    const struct ew__qact *q = product->precision == EW__FINE ? &list->x->q : &list->coarse;
+    struct job job = {list->kernels, product->w, list->x, q, product->y, product->ldy};
+    path_of(list, product)(&job, begin * ROW_BLOCK, ew__min_size(end * ROW_BLOCK, product->w->rows),
+                           scratch);
+}
+
+static void run_blocks(void *context, size_t begin, size_t end, void *scratch) {
+    const struct list *list = context;
+    size_t before = 0; /* row blocks of the products passed */
+    for (size_t i = 0; i < list->n && before < end; i++) {
+        size_t blocks = row_blocks(&list->products[i]);
+        size_t from = begin > before ? begin - before : 0, to = ew__min_size(end - before, blocks);
+        if (from < to)
+            run_product(list, &list->products[i], from, to, scratch);
+        before += blocks;
+    }
+}
+
 /* Pieces small enough that the threads end together, large enough that taking one costs nothing:
- * about eight per thread, whole row blocks. */
-static size_t rows_per_piece(const struct ew__pool *pool, size_t rows) {
-    size_t pieces = (size_t)ew__pool_threads(pool) * 8;
-    return ew__round_up(ew__max_size(rows / pieces, 1), ROW_BLOCK);
+ * about sixteen per thread, and whole groups of the panels that a kernel takes side by side. */
+static size_t blocks_per_piece(const struct ew__pool *pool, size_t blocks) {
+    size_t pieces = (size_t)ew__pool_threads(pool) * PIECES_PER_THREAD;
+    return ew__round_up(ew__max_size(blocks / pieces, 1), PANELS_TOGETHER);
+}
+
+void ew__matmul_list(const struct ew__kernels *kernels, struct ew__pool *pool,
+                     const struct ew__product *products, size_t n, const struct ew__acts *x) {
+    struct list list = {kernels, products, n, x, x->q};
+    size_t blocks = 0;
+    list.coarse.rest = 0;
+    for (size_t i = 0; i < n; i++)
+        blocks += row_blocks(&products[i]);
+    ew__pool_run(pool, blocks, blocks_per_piece(pool, blocks), run_blocks, &list);
 }
 
 void ew__matmul(const struct ew__kernels *kernels, struct ew__pool *pool,
                 const struct ew__matrix *w, const struct ew__acts *x, bool exact, float *y,
                 size_t ldy) {
-    struct job job = {kernels, w, x, y, ldy};
-    ew__task_fn *task = decoded_rows;
-    if (w->type == EW__F32 || w->type == EW__F16 || w->type == EW__BF16)
-        task = float_rows;
-    else if (!exact && x->quantised && ew__matmul_wants_q8(kernels, w))
-        task = byte_rows;
-    ew__pool_run(pool, w->rows, rows_per_piece(pool, w->rows), task, &job);
+    struct ew__product product = {w, y, ldy, exact ? EW__EXACT : EW__FINE};
+    ew__matmul_list(kernels, pool, &product, 1, x);
 }

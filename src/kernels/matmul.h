@@ -22,6 +22,7 @@ struct ew__matrix {
     size_t rows, n, row_bytes;
     ew__decode_fn *decode; /* needed by types other than F32, F16, BF16, in exact mode or where
                             * ew__matmul_wants_q8 is false; without it such outputs are NaN */
+    const uint8_t *packed; /* the same rows as panels (kernels/packed.h), or NULL; borrowed */
 };
 
 /* Activations of t tokens: f32 rows, and their quantised form where `quantised` says it was made.
@@ -37,9 +38,13 @@ struct ew__acts {
 /* Scratch a thread needs for matrices of up to n columns: the pool must be made with it. */
 size_t ew__matmul_scratch_bytes(size_t n);
 
-/* Whether multiplying this matrix reads the quantised activations: a quantised type with an unpack
- * kernel and n a multiple of 32. Otherwise its rows are decoded to f32 (or used as they are). */
+/* Whether multiplying this matrix reads the quantised activations: it is packed, or of a quantised
+ * type with an unpack kernel and n a multiple of 32. Otherwise its rows are decoded to f32 (or used
+ * as they are). */
 bool ew__matmul_wants_q8(const struct ew__kernels *kernels, const struct ew__matrix *w);
+
+/* Whether a matrix has a packed form that these kernels multiply. */
+bool ew__matmul_can_pack(const struct ew__kernels *kernels, const struct ew__matrix *w);
 
 /* Fills q from x in parallel over tokens. q's arrays have room for t rows. There are no second
  * terms then. */
@@ -52,8 +57,26 @@ void ew__quantise_acts(const struct ew__kernels *kernels, struct ew__pool *pool,
 void ew__quantise_rest(const struct ew__kernels *kernels, struct ew__pool *pool, const float *x,
                        size_t ldx, size_t n, size_t t, struct ew__qact *q);
 
-/* y[j*ldy + i] for all rows i and tokens j. With exact set, quantised weights are decoded to f32
- * and multiplied with f32 activations. */
+/* What a product makes of its input. */
+enum ew__precision {
+    EW__COARSE, /* quantised activations, first terms */
+    EW__FINE,   /* with their second terms, where there are any */
+    EW__EXACT   /* f32 activations; quantised weights are decoded to f32 */
+};
+
+struct ew__product {
+    const struct ew__matrix *w;
+    float *y; /* y[j*ldy + i] for all rows i and tokens j */
+    size_t ldy;
+    enum ew__precision precision;
+};
+
+/* Several products over one input in one parallel region. Slow small ones belong first: the pieces
+ * are handed out in order, and a long last piece would keep the other threads waiting. */
+void ew__matmul_list(const struct ew__kernels *kernels, struct ew__pool *pool,
+                     const struct ew__product *products, size_t n, const struct ew__acts *x);
+
+/* One product, fine or exact. */
 void ew__matmul(const struct ew__kernels *kernels, struct ew__pool *pool,
                 const struct ew__matrix *w, const struct ew__acts *x, bool exact, float *y,
                 size_t ldy);

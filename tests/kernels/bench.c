@@ -17,7 +17,7 @@
 #include <string.h>
 
 #define COLUMNS       4096u
-#define DECODE_BYTES  ((size_t)160 << 20)
+#define DECODE_BYTES  ((size_t)512 << 20)
 #define PREFILL_ROWS  1024u
 #define PREFILL_BATCH 256u
 #define ROUND_NS      30000000u /* repeat a call for at least this long */
@@ -57,11 +57,30 @@ static void call_exact(struct bench *bench, const void *argument) {
     ew__matmul(bench->k, bench->pool, w, &bench->acts, true, bench->y, w->rows);
 }
 
+/* Packed weights: the same bytes, read as panels. */
+static void bench_packed(struct bench *bench, struct ew__matrix w) {
+    if (!ew__matmul_can_pack(bench->k, &w))
+        return;
+    w.packed = bench->weights;
+    printf("%-8s packed, GB/s at 1, 2, 4, 8 tokens", ew__dtype_name(w.type));
+    for (bench->acts.t = 1; bench->acts.t <= 8; bench->acts.t *= 2)
+        printf(" %6.2f", (double)(w.rows * w.row_bytes) / (double)best_of(call_matmul, bench, &w));
+    double ops = 2.0 * PREFILL_ROWS * COLUMNS * PREFILL_BATCH;
+    w.rows = PREFILL_ROWS;
+    bench->acts.t = PREFILL_BATCH;
+    printf("   prefill %7.1f GOP/s\n", ops / (double)best_of(call_matmul, bench, &w));
+}
+
 static void bench_matrix(struct bench *bench, ew__dtype type) {
     uint64_t row_bytes = 0;
     ew__dtype_row_bytes(type, COLUMNS, &row_bytes);
-    struct ew__matrix w = {bench->weights, type,      DECODE_BYTES / row_bytes,
-                           COLUMNS,        row_bytes, ew__dequantize_row};
+    struct ew__matrix w = {.data = bench->weights,
+                           .type = type,
+                           .rows = DECODE_BYTES / row_bytes / EW__PANEL_ROWS * EW__PANEL_ROWS,
+                           .n = COLUMNS,
+                           .row_bytes = row_bytes,
+                           .decode = ew__dequantize_row};
+    bench_packed(bench, w);
     bench->acts.t = 1;
     double decode = (double)(w.rows * w.row_bytes) / (double)best_of(call_matmul, bench, &w);
     double macs = (double)PREFILL_ROWS * COLUMNS * PREFILL_BATCH;
@@ -181,7 +200,7 @@ static void bench_small(struct bench *bench, const char *only) {
 
 /* Every byte 0x11: whatever the type, small normal numbers. */
 static bool bench_open(struct bench *x, uint32_t n_threads) {
-    size_t width = 248320, tokens = PREFILL_BATCH, decode_rows = DECODE_BYTES / 1024;
+    size_t width = 248320, tokens = PREFILL_BATCH, decode_rows = 8 * DECODE_BYTES / 1024;
     size_t scratch_bytes = ew__max_size(ew__matmul_scratch_bytes(COLUMNS), attend_scratch_bytes());
     float *in = ew__alloc_aligned(tokens * COLUMNS * sizeof(float));
     x->weights = ew__alloc_aligned(DECODE_BYTES);

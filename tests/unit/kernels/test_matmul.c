@@ -25,7 +25,7 @@ struct fixture {
     struct ew__pool *pool;
     struct ew__matrix w;
     struct ew__acts acts;
-    uint8_t *data;
+    uint8_t *data, *packed;
     float *x, *y, *decoded;
     size_t n;
 };
@@ -99,7 +99,12 @@ static void open_fixture(struct fixture *f, ew__dtype type, size_t n, uint32_t t
     f->y = ew__alloc_aligned(TOKENS * ROWS * sizeof(float));
     f->decoded = ew__alloc_aligned(ROWS * n * sizeof(float));
     open_qact(&f->acts.q, n);
-    f->w = (struct ew__matrix){f->data + 1, type, ROWS, n, row_bytes, ew__dequantize_row};
+    f->w = (struct ew__matrix){.data = f->data + 1,
+                               .type = type,
+                               .rows = ROWS,
+                               .n = n,
+                               .row_bytes = row_bytes,
+                               .decode = ew__dequantize_row};
     fill_weights(f, &seed);
     for (size_t i = 0; i < TOKENS * n; i++)
         f->x[i] = number(&seed);
@@ -117,6 +122,7 @@ static void open_fixture(struct fixture *f, ew__dtype type, size_t n, uint32_t t
 static void close_fixture(struct fixture *f) {
     ew__pool_free(f->pool);
     ew__free(f->data);
+    ew__free_aligned(f->packed);
     ew__free_aligned(f->x);
     ew__free_aligned(f->y);
     ew__free_aligned(f->decoded);
@@ -190,6 +196,48 @@ static void run_path(struct fixture *f, bool exact, enum path path) {
     compare_alone(f, exact);
 }
 
+static void pack(struct fixture *f) {
+    size_t panel_bytes = ew__packed_panel_bytes(f->w.type, f->n);
+    f->packed = ew__alloc_aligned(ew__packed_bytes(f->w.type, ROWS, f->n));
+    assert_non_null(f->packed);
+    for (size_t row = 0; row < ROWS; row += EW__PANEL_ROWS)
+        ew__pack_panel(f->w.type, f->data + 1 + row * f->w.row_bytes, f->w.row_bytes,
+                       ew__min_size(EW__PANEL_ROWS, ROWS - row), f->n,
+                       f->packed + row / EW__PANEL_ROWS * panel_bytes);
+    f->w.packed = f->packed;
+}
+
+/* Several products in one region: the numbers of each alone. */
+static void run_list(struct fixture *f) {
+    float *y = ew__alloc(3 * TOKENS * ROWS * sizeof *y);
+    assert_non_null(y);
+    struct ew__matrix plain = f->w;
+    plain.packed = NULL;
+    plain.rows = 21;
+    const struct ew__product list[] = {{&plain, y, 21, EW__EXACT},
+                                       {&f->w, y + TOKENS * ROWS, ROWS, EW__COARSE},
+                                       {&f->w, y + 2 * TOKENS * ROWS, ROWS, EW__FINE}};
+    f->acts.q.rest = TOKENS;
+    ew__matmul_list(f->kernels, f->pool, list, 3, &f->acts);
+    ew__matmul(f->kernels, f->pool, &plain, &f->acts, true, f->y, 21);
+    assert_memory_equal(f->y, y, TOKENS * 21 * sizeof *y);
+    ew__matmul(f->kernels, f->pool, &f->w, &f->acts, false, f->y, ROWS);
+    assert_memory_equal(f->y, y + 2 * TOKENS * ROWS, TOKENS * ROWS * sizeof *y);
+    f->acts.q.rest = 0;
+    ew__matmul(f->kernels, f->pool, &f->w, &f->acts, false, f->y, ROWS);
+    assert_memory_equal(f->y, y + TOKENS * ROWS, TOKENS * ROWS * sizeof *y);
+    ew__free(y);
+}
+
+static void run_packed(struct fixture *f) {
+    pack(f);
+    assert_true(ew__matmul_wants_q8(f->kernels, &f->w));
+    run_path(f, true, FLOATS);
+    run_path(f, false, BYTES);
+    run_path(f, false, TWO_TERMS);
+    run_list(f);
+}
+
 static void run_type(ew__dtype type, size_t n) {
     struct fixture f;
     open_fixture(&f, type, n, 3);
@@ -200,7 +248,10 @@ static void run_type(ew__dtype type, size_t n) {
     if (wants) {
         compare_rest(&f);
         run_path(&f, false, TWO_TERMS);
+        run_list(&f);
     }
+    if (ew__matmul_can_pack(f.kernels, &f.w))
+        run_packed(&f);
     close_fixture(&f);
 }
 
