@@ -7,6 +7,10 @@
 /* Messages: long enough for a path and a sentence, short enough for one terminal paragraph. */
 #define EW__MESSAGE_MAX 1024
 
+/* Paths: PATH_MAX of Linux. Names in the cache folder: an identity in hexadecimal and a suffix. */
+#define EW__PATH_BYTES_MAX 4096u
+#define EW__CACHE_NAME_MAX 63u
+
 /* GGUF. ggml's own reader takes 64 bytes for names with the terminator, 1 GiB strings and 2^30
  * elements; strings here are bounded by the file too. */
 #define EW__GGUF_KEY_BYTES_MAX         65535u

@@ -249,6 +249,13 @@ uint64_t ew__gguf_file_bytes(const struct ew__gguf *gguf) {
     return total;
 }
 
+uint64_t ew__gguf_modified(const struct ew__gguf *gguf) {
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < gguf->part_count; i++)
+        sum += gguf->parts[i].map.modified_ns;
+    return sum;
+}
+
 uint32_t ew__gguf_part_count(const struct ew__gguf *gguf) {
     return gguf->part_count;
 }

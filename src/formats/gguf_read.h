@@ -57,6 +57,9 @@ void ew__gguf_close(struct ew__gguf *gguf); /* NULL is fine */
 
 uint32_t ew__gguf_version(const struct ew__gguf *gguf);
 uint64_t ew__gguf_file_bytes(const struct ew__gguf *gguf); /* of all parts */
+/* Sum of the times of change of all parts, in nanoseconds: differs when one of them changed. 0 for
+ * bytes in memory. */
+uint64_t ew__gguf_modified(const struct ew__gguf *gguf);
 uint32_t ew__gguf_part_count(const struct ew__gguf *gguf);
 
 size_t ew__gguf_kv_count(const struct ew__gguf *gguf);

@@ -274,6 +274,13 @@ uint64_t ew__safetensors_file_bytes(const struct ew__safetensors *set) {
     return total;
 }
 
+uint64_t ew__safetensors_modified(const struct ew__safetensors *set) {
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < set->part_count; i++)
+        sum += set->parts[i].map.modified_ns;
+    return sum;
+}
+
 uint32_t ew__safetensors_part_count(const struct ew__safetensors *set) {
     return set->part_count;
 }

@@ -20,6 +20,8 @@ ew_status ew__safetensors_open_bytes(const void *bytes, size_t n, struct ew__saf
 void ew__safetensors_close(struct ew__safetensors *set); /* NULL is fine */
 
 uint64_t ew__safetensors_file_bytes(const struct ew__safetensors *set);
+/* Sum of the times of change of all files, in nanoseconds: differs when one of them changed. */
+uint64_t ew__safetensors_modified(const struct ew__safetensors *set);
 uint32_t ew__safetensors_part_count(const struct ew__safetensors *set);
 size_t ew__safetensors_tensor_count(const struct ew__safetensors *set);
 /* In order of the data. `type` of an unknown dtype (F8_E4M3...) is UINT32_MAX; *dtype_name (may be

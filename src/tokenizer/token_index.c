@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tokenizer/token_index.h"
+#include "base/digest.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/os.h"
@@ -22,27 +23,14 @@ static uint64_t few_bytes(const char *p, size_t n) {
            (uint64_t)(uint8_t)p[n - 1] << 16;
 }
 
-/* Both halves of a 128-bit product, folded: every bit of the result depends on all of a and b. */
-static uint64_t fold(uint64_t a, uint64_t b) {
-#if defined(__SIZEOF_INT128__)
-    __extension__ typedef unsigned __int128 wide;
-    wide product = (wide)a * b;
-    return (uint64_t)(product >> 64) ^ (uint64_t)product;
-#else
-    uint64_t a0 = a & UINT32_MAX, a1 = a >> 32, b0 = b & UINT32_MAX, b1 = b >> 32;
-    uint64_t low = a0 * b0, middle = a1 * b0 + (low >> 32), cross = a0 * b1 + (middle & UINT32_MAX);
-    return (a1 * b1 + (middle >> 32) + (cross >> 32)) ^ (cross << 32 | (low & UINT32_MAX));
-#endif
-}
-
 uint32_t ew__token_hash(const struct ew__token_index *index, struct ew__str bytes) {
     const char *p = bytes.bytes;
     size_t n = bytes.n;
     uint64_t hash = index->seed[0] ^ n;
     for (; n > 16; p += 8, n -= 8)
-        hash = fold(hash ^ load(p, 8), index->seed[1]);
+        hash = ew__fold_u64(hash ^ load(p, 8), index->seed[1]);
     uint64_t last = n > 8 ? load(p + n - 8, 8) : 0;
-    hash = fold(few_bytes(p, n) ^ hash, last ^ index->seed[1]);
+    hash = ew__fold_u64(few_bytes(p, n) ^ hash, last ^ index->seed[1]);
     return (uint32_t)(hash ^ hash >> 32);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Writes the seeds of fuzz_gguf, fuzz_safetensors and fuzz_json_config under a folder (normally
- * tests/fuzz/corpus): a valid file and every broken one of the tests' tables, the large ones left
- * out. Usage: make_seeds CORPUS */
+/* Writes the seeds of fuzz_gguf, fuzz_safetensors, fuzz_json_config and fuzz_pack_head under a
+ * folder (normally tests/fuzz/corpus): a valid file and every broken one of the tests' tables, the
+ * large ones left out. Usage: make_seeds CORPUS */
 #include "support/bad_files.h"
 
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { seed_bytes_max = 2048 };
+enum { seed_bytes_max = 8192 };
 
 static const char *corpus;
 
@@ -102,6 +102,34 @@ static void json_seeds(void) {
     craft_free(&file);
 }
 
+/* Heads of packed weights with 0 to 2 matrices; their digests are made up by the target. */
+static void pack_head_seeds(void) {
+    enum { first = 4096, matrix_bytes = 100, place = 128 };
+    for (uint32_t n = 0; n < 3; n++) {
+        struct craft file = {0};
+        craft_text(&file, "EWPACKED");
+        craft_u32(&file, 1);
+        craft_u32(&file, 1);
+        craft_u64(&file, 11);
+        craft_u64(&file, 22);
+        craft_u64(&file, first + n * place);
+        craft_u64(&file, first);
+        craft_u32(&file, n);
+        craft_u32(&file, 6);
+        craft_u64(&file, 0);
+        for (uint32_t i = 0; i < n; i++) {
+            const uint64_t row[] = {12, 16, 256, first + i * place, matrix_bytes, 0};
+            for (size_t k = 0; k < sizeof row / sizeof row[0]; k++)
+                craft_u64(&file, row[k]);
+        }
+        craft_text(&file, "m.gguf");
+        craft_pad(&file, first);
+        craft_fill(&file, 1, n * place);
+        write_seed("fuzz_pack_head", n, &file);
+        craft_free(&file);
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "usage: make_seeds CORPUS\n");
@@ -111,5 +139,6 @@ int main(int argc, char **argv) {
     gguf_seeds();
     safetensors_seeds();
     json_seeds();
+    pack_head_seeds();
     return 0;
 }
