@@ -49,10 +49,8 @@ typedef struct setting {
 } setting;
 
 static const setting SETTINGS[] = {
-    {"kv f16", "f16", false},
-    {"kv f32", "f32", false},
-    {"kv f16, exact", "f16", true},
-    {"kv f32, exact", "f32", true},
+    {"kv f16", "f16", false},   {"kv f32", "f32", false},       {"kv q8_0", "q8_0", false},
+    {"kv q4_0", "q4_0", false}, {"kv f16, exact", "f16", true}, {"kv f32, exact", "f32", true},
 };
 enum { N_SETTINGS = sizeof(SETTINGS) / sizeof(SETTINGS[0]) };
 
@@ -293,8 +291,8 @@ const command cmd_selftest = {
         "The logits of a token may depend on the tokens before it and on nothing else. This "
         "evaluates random prompts once with one thread, then with other thread counts, chunk "
         "sizes, batches, snapshots and repetitions, and compares the logits after the prompt and "
-        "through 16 generated tokens bit for bit; with f16 and f32 keys and values, with and "
-        "without exact arithmetic.\n\n"
+        "through 16 generated tokens bit for bit; with keys and values of every type, "
+        "with and without exact arithmetic.\n\n"
         "For models that read more than 128 MiB of weights for a token, settings other than run's "
         "own get the essential checks only; above 1 GiB all settings do.",
     .options = OPTIONS,

@@ -49,9 +49,15 @@ const char *load_path(const operands *found) {
 }
 
 static ew_kv_type kv_type(const char *word) {
-    if (word == NULL)
-        return EW_KV_DEFAULT;
-    return strcmp(word, "f32") == 0 ? EW_KV_F32 : EW_KV_F16;
+    static const struct {
+        const char *word;
+        ew_kv_type type;
+    } types[] = {
+        {"f16", EW_KV_F16}, {"f32", EW_KV_F32}, {"q8_0", EW_KV_Q8_0}, {"q4_0", EW_KV_Q4_0}};
+    for (size_t i = 0; word != NULL && i < sizeof(types) / sizeof(types[0]); i++)
+        if (strcmp(word, types[i].word) == 0)
+            return types[i].type;
+    return EW_KV_DEFAULT;
 }
 
 int load_model(const char *path, const model_args *args, ew_model **out) {

@@ -8,7 +8,7 @@
 
 typedef struct model_args {
     uint64_t threads;
-    const char *kv; /* "f16", "f32", or NULL for the library's default */
+    const char *kv; /* "f16", "q8_0", "q4_0", "f32", or NULL for the library's default */
     bool exact;
     uint64_t n_batch;
 } model_args;
@@ -18,8 +18,10 @@ typedef struct model_args {
     OPT_COUNT(args, model.threads, 't', "threads", "N", 0, 256,                                    \
               "threads to compute with; 0, the default: all processors")
 #define OPT_KV(args, default_)                                                                     \
-    OPT_CHOICE(args, model.kv, "kv", "f16|f32",                                                    \
-               "type of the keys and values in the cache; default " default_)
+    OPT_CHOICE(                                                                                    \
+        args, model.kv, "kv", "f16|q8_0|q4_0|f32",                                                 \
+        "type of the keys and values in the cache: q8_0 and q4_0 are smaller and faster in "       \
+        "long contexts and less exact; default " default_)
 #define OPT_EXACT(args)                                                                            \
     OPT_FLAG(args, model.exact, 0, "exact",                                                        \
              "32-bit float activations also for quantised weights: slower, the reference "         \

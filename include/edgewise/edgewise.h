@@ -59,7 +59,16 @@ EW_API void ew_set_log(ew_log_fn *receiver, void *context);
 
 typedef struct ew_model ew_model;
 
-typedef enum ew_kv_type { EW_KV_DEFAULT = 0, EW_KV_F16 = 1, EW_KV_F32 = 2 } ew_kv_type;
+/* How keys and values are kept. F32 is the reference. Q8_0 and Q4_0 (8 and 4 bits and a scale per
+ * 32) take 17/32 and 9/32 of the memory of F16, at a price in accuracy that docs/model.md tells;
+ * they need a head size that is a multiple of 32. */
+typedef enum ew_kv_type {
+    EW_KV_DEFAULT = 0,
+    EW_KV_F16 = 1,
+    EW_KV_F32 = 2,
+    EW_KV_Q8_0 = 3,
+    EW_KV_Q4_0 = 4
+} ew_kv_type;
 
 typedef struct ew_model_options {
     size_t size;

@@ -40,7 +40,7 @@ static ew_status read_options(const ew_model_options *from, ew_model_options *to
         return ew__fail(EW_ARGUMENT,
                         "n_batch %u or n_threads %u is out of range (at most %d and %u)",
                         to->n_batch, to->n_threads, max_batch, EW__THREADS_MAX);
-    if (to->kv_type > EW_KV_F32)
+    if (to->kv_type > EW_KV_Q4_0)
         return ew__fail(EW_ARGUMENT, "unknown kv_type %d", (int)to->kv_type);
     return EW_OK;
 }
@@ -96,13 +96,31 @@ static ew_status keep_chat_template(ew_model *model) {
     return model->chat_template != NULL ? EW_OK : EW_NO_MEMORY;
 }
 
+static ew__dtype kv_dtype(ew_kv_type type) {
+    switch (type) {
+    case EW_KV_F32:
+        return EW__F32;
+    case EW_KV_Q8_0:
+        return EW__Q8_0;
+    case EW_KV_Q4_0:
+        return EW__Q4_0;
+    default:
+        return EW__F16;
+    }
+}
+
 static ew_status take_buffers(ew_model *model) {
     const struct ew__config *c = model->model.config;
     size_t T = model->options.n_batch;
+    ew__dtype kv = kv_dtype(model->options.kv_type);
+    if (c->head_dim % ew__dtype_info(kv)->block_elements != 0)
+        return ew__fail(EW_ARGUMENT,
+                        "keys and values cannot be %s: heads of %u are no multiple of %u",
+                        ew__dtype_name(kv), c->head_dim, ew__dtype_info(kv)->block_elements);
     struct ew__workspace_options options = {
         .max_tokens = model->options.n_batch,
         .max_ctx = c->n_ctx_train,
-        .kv_type = model->options.kv_type == EW_KV_F32 ? EW__F32 : EW__F16,
+        .kv_type = kv,
         .exact = model->options.exact,
     };
     EW__TRY(ew__pool_new(model->options.n_threads, ew__forward_scratch_bytes(&model->model),

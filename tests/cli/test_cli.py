@@ -139,7 +139,7 @@ class Usage(Case):
         for value in ("", "x", "nan", "inf", "-0.1", "1.01", "0.5 "):
             self.misused("run", "m", "-p", "x", "--top-p", value)
         self.misused("run", "m", "-p", "x", "--kv", "f")
-        self.misused("run", "m", "-p", "x", "--kv", "f16|f32")
+        self.misused("run", "m", "-p", "x", "--kv", "f16|q8_0|q4_0|f32")
         self.misused("run", "m", "-p", "x", "--raw=yes")
         self.assertIn("needs a value", self.misused("run", "m", "-p"))
         self.misused("convert", "a", "b", "--type", "q9")

@@ -79,14 +79,39 @@ static void threads_and_chunks_do_not_show(void **state) {
     static const struct {
         uint32_t threads, chunk;
     } cuts[] = {{2, 512}, {3, 512}, {1, 1}, {2, 7}, {3, 64}, {2, 299}};
-    for (int mode = 0; mode < 2; mode++) {
-        ew_kv_type kv = mode == 0 ? EW_KV_F16 : EW_KV_F32;
-        logits_of(1, 512, kv, mode == 1, n, want);
+    static const ew_kv_type types[] = {EW_KV_F16, EW_KV_F32, EW_KV_Q8_0, EW_KV_Q4_0};
+    for (size_t type = 0; type < sizeof types / sizeof types[0]; type++) {
+        bool exact = types[type] == EW_KV_F32;
+        logits_of(1, 512, types[type], exact, n, want);
         for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
-            logits_of(cuts[i].threads, cuts[i].chunk, kv, mode == 1, n, got);
+            logits_of(cuts[i].threads, cuts[i].chunk, types[type], exact, n, got);
             assert_memory_equal(got, want, sizeof want);
         }
     }
+}
+
+/* Normalised mean square error of logits after 300 tokens against keys and values in F32, both with
+ * f32 activations: int8 ones answer the smallest change with whole steps. */
+static double kv_error(ew_kv_type kv) {
+    enum { n = 300 };
+    static float want[vocab_max], got[vocab_max];
+    double error = 0, size = 0;
+    logits_of(2, 512, EW_KV_F32, true, n, want);
+    logits_of(2, 512, kv, true, n, got);
+    for (size_t i = 0; i < vocab_max; i++) {
+        error += ((double)got[i] - (double)want[i]) * ((double)got[i] - (double)want[i]);
+        size += (double)want[i] * (double)want[i];
+    }
+    return error / size;
+}
+
+/* Each type costs what its bits say: it is in use, and reads what was written. */
+static void kv_types_cost_what_their_bits_say(void **state) {
+    (void)state;
+    double f16 = kv_error(EW_KV_F16), q8 = kv_error(EW_KV_Q8_0), q4 = kv_error(EW_KV_Q4_0);
+    assert_true(f16 > 0 && f16 < 1e-6);
+    assert_true(q8 > f16 && q8 < 1e-5);
+    assert_true(q4 > q8 && q4 < 1e-2);
 }
 
 /* Five sessions of different lengths, prefilled together and decoded together, beside the same
@@ -411,6 +436,7 @@ static void every_lost_allocation_is_survived(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_and_chunks_do_not_show),
+        cmocka_unit_test(kv_types_cost_what_their_bits_say),
         cmocka_unit_test(a_batch_gives_what_its_sessions_give_alone),
         cmocka_unit_test(a_snapshot_is_where_it_was_taken),
         cmocka_unit_test(every_position_can_be_seen),
