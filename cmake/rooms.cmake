@@ -2,6 +2,8 @@
 # That #include lines keep to the same order is checked by tools/check-layers, against
 # tools/layers.txt.
 
+include(CheckCCompilerFlag)
+
 set(EW_ROOMS "" CACHE INTERNAL "object libraries that make up libedgewise")
 
 add_library(ew_flags INTERFACE)
@@ -57,6 +59,10 @@ function(ew_kernel_variants)
   ew_kernel_variant(scalar)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     ew_kernel_variant(avx2 -mavx2 -mfma -mf16c)
+    check_c_compiler_flag(-mavxvnni EW_HAVE_MAVXVNNI) # GCC 11, Clang 12
+    if(EW_HAVE_MAVXVNNI)
+      ew_kernel_variant(avxvnni -mavxvnni -mavx2 -mfma -mf16c)
+    endif()
     ew_kernel_variant(avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c)
   elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
     ew_kernel_variant(neon)

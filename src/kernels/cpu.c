@@ -13,6 +13,7 @@
 #define LEAF7_EBX_AVX2    (1u << 5)
 #define LEAF7_EBX_512     (1u << 16 | 1u << 17 | 1u << 30 | 1u << 31) /* F, DQ, BW, VL */
 #define LEAF7_ECX_VNNI    (1u << 11)
+#define LEAF7_1_EAX_VNNI  (1u << 4) /* AVX-VNNI: leaf 7, subleaf 1 */
 #define XCR0_YMM          0x06u
 #define XCR0_ZMM          0xe6u
 
@@ -23,7 +24,7 @@ static uint32_t xcr0(void) {
 }
 
 struct ew__cpu ew__cpu_detect(void) {
-    struct ew__cpu cpu = {false, false, false, false};
+    struct ew__cpu cpu = {0};
     uint32_t a, b, c, d, b7, c7;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & LEAF1_ECX_OSXSAVE))
         return cpu;
@@ -34,6 +35,8 @@ struct ew__cpu ew__cpu_detect(void) {
                (enabled & XCR0_YMM) == XCR0_YMM;
     cpu.avx512vnni = cpu.avx2 && (b7 & LEAF7_EBX_512) == LEAF7_EBX_512 && (c7 & LEAF7_ECX_VNNI) &&
                      (enabled & XCR0_ZMM) == XCR0_ZMM;
+    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) /* a: the highest subleaf */
+        cpu.avxvnni = cpu.avx2 && (a & LEAF7_1_EAX_VNNI);
     return cpu;
 }
 
@@ -46,7 +49,7 @@ struct ew__cpu ew__cpu_detect(void) {
 #endif
 
 struct ew__cpu ew__cpu_detect(void) {
-    struct ew__cpu cpu = {false, false, true, false};
+    struct ew__cpu cpu = {.neon = true};
 #if defined(__linux__)
     unsigned long caps = getauxval(AT_HWCAP);
     cpu.neon = (caps & HWCAP_BIT_ASIMD) != 0;
@@ -60,7 +63,7 @@ struct ew__cpu ew__cpu_detect(void) {
 #else
 
 struct ew__cpu ew__cpu_detect(void) {
-    return (struct ew__cpu){false, false, false, false};
+    return (struct ew__cpu){0};
 }
 
 #endif

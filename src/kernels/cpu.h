@@ -7,6 +7,7 @@
 
 struct ew__cpu {
     bool avx2;       /* AVX2, FMA and F16C, with the ymm registers enabled */
+    bool avxvnni;    /* the above and AVX-VNNI: VPDPBUSD on ymm registers */
     bool avx512vnni; /* AVX-512 F, BW, DQ, VL and VNNI, with the zmm registers enabled */
     bool neon;       /* Armv8 Advanced SIMD */
     bool dotprod;    /* Armv8.2 SDOT and UDOT */

@@ -15,6 +15,9 @@ fill_fn ew__kernels_fill_scalar;
 #ifdef EW_HAVE_KERNELS_avx2
 fill_fn ew__kernels_fill_avx2;
 #endif
+#ifdef EW_HAVE_KERNELS_avxvnni
+fill_fn ew__kernels_fill_avxvnni;
+#endif
 #ifdef EW_HAVE_KERNELS_avx512
 fill_fn ew__kernels_fill_avx512;
 #endif
@@ -25,7 +28,7 @@ fill_fn ew__kernels_fill_neon;
 fill_fn ew__kernels_fill_neon_dotprod;
 #endif
 
-#define TABLES_MAX 4
+#define TABLES_MAX 5
 static struct ew__kernels tables[TABLES_MAX];
 static size_t table_count;
 static pthread_once_t built = PTHREAD_ONCE_INIT;
@@ -47,6 +50,9 @@ static void build(void) {
     push(true, ew__kernels_fill_scalar);
 #ifdef EW_HAVE_KERNELS_avx2
     push(cpu.avx2, ew__kernels_fill_avx2);
+#endif
+#ifdef EW_HAVE_KERNELS_avxvnni
+    push(cpu.avxvnni, ew__kernels_fill_avxvnni);
 #endif
 #ifdef EW_HAVE_KERNELS_avx512
     push(cpu.avx512vnni, ew__kernels_fill_avx512);
