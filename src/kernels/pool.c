@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A job is open while its pieces are being handed out. A worker counts itself in (`inside`) before
+/* The pieces of a job are dealt out beforehand, to each thread a run of neighbours (its lane): it
+ * reads its part of a matrix as one stream, and takes pieces without touching what others write. A
+ * thread whose lane is empty takes what is left in the others', so that all end together though
+ * some started late or run slower.
+ *
+ * A job is open while its pieces are being handed out. A worker counts itself in (`inside`) before
  * it looks whether the job is open; the caller closes the job before it waits for `inside` to reach
  * zero. One of the two sees the other (sequential consistency), so the job's fields are never read
  * by a worker while the caller writes them, and the caller need not wait for sleepers to wake. */
@@ -25,8 +30,15 @@
 
 struct worker {
     struct ew__pool *pool;
+    uint32_t index;
     pthread_t thread;
     void *scratch;
+};
+
+/* Pieces next .. end - 1 are still to be taken. */
+struct lane {
+    _Alignas(64) atomic_size_t next;
+    size_t end;
 };
 
 struct ew__pool {
@@ -34,18 +46,21 @@ struct ew__pool {
     size_t scratch_bytes;
     struct worker *workers; /* [n_threads]; entry 0 is the caller and has no thread of its own */
     uint32_t started;       /* threads to join */
+    struct lane *lanes;     /* [n_threads] */
     pthread_mutex_t mutex;
-    pthread_cond_t wake;
+    pthread_cond_t wake;   /* there is a job */
+    pthread_cond_t unpark; /* the number of active threads has grown */
 
     ew__task_fn *task;
     void *context;
     size_t n, grain;
+    uint32_t n_lanes; /* of the job */
 
-    _Alignas(64) atomic_size_t next;
     _Alignas(64) atomic_uint inside;
     atomic_bool open;
     _Alignas(64) atomic_uint generation; /* of the job; a change wakes the workers */
     atomic_uint sleepers;
+    atomic_uint active; /* threads from this one on are parked */
     atomic_bool stop;
 };
 
@@ -57,14 +72,21 @@ static inline void relax(void) {
 #endif
 }
 
-static void take_pieces(struct ew__pool *pool, void *scratch) {
-    size_t n = pool->n, grain = pool->grain;
-    for (;;) {
-        size_t begin = atomic_fetch_add(&pool->next, grain);
-        if (begin >= n)
+static void take_lane(struct ew__pool *pool, struct lane *lane, void *scratch) {
+    size_t grain = pool->grain;
+    while (atomic_load_explicit(&lane->next, memory_order_relaxed) < lane->end) {
+        size_t piece = atomic_fetch_add(&lane->next, 1);
+        if (piece >= lane->end)
             return;
-        pool->task(pool->context, begin, begin + ew__min_size(grain, n - begin), scratch);
+        size_t begin = piece * grain;
+        pool->task(pool->context, begin, begin + ew__min_size(grain, pool->n - begin), scratch);
     }
+}
+
+/* The thread's own lane, then the others', starting with its neighbour's. */
+static void take_pieces(struct ew__pool *pool, const struct worker *worker) {
+    for (uint32_t i = 0; i < pool->n_lanes; i++)
+        take_lane(pool, &pool->lanes[(worker->index + i) % pool->n_lanes], worker->scratch);
 }
 
 static bool spin_for_job(struct ew__pool *pool, unsigned seen) {
@@ -88,6 +110,13 @@ static void sleep_for_job(struct ew__pool *pool, unsigned seen) {
     pthread_mutex_unlock(&pool->mutex);
 }
 
+static void park(struct ew__pool *pool, uint32_t index) {
+    pthread_mutex_lock(&pool->mutex);
+    while (index >= atomic_load(&pool->active) && !atomic_load(&pool->stop))
+        pthread_cond_wait(&pool->unpark, &pool->mutex);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
 static void announce(struct ew__pool *pool) {
     atomic_fetch_add(&pool->generation, 1);
     if (atomic_load(&pool->sleepers) > 0) {
@@ -102,14 +131,16 @@ static void *worker_main(void *argument) {
     struct ew__pool *pool = worker->pool;
     unsigned seen = 0;
     for (;;) {
-        if (!spin_for_job(pool, seen))
+        if (worker->index >= atomic_load(&pool->active))
+            park(pool, worker->index);
+        else if (!spin_for_job(pool, seen))
             sleep_for_job(pool, seen);
         seen = atomic_load(&pool->generation);
         if (atomic_load(&pool->stop))
             return NULL;
         atomic_fetch_add(&pool->inside, 1);
-        if (atomic_load(&pool->open))
-            take_pieces(pool, worker->scratch);
+        if (atomic_load(&pool->open) && worker->index < atomic_load(&pool->active))
+            take_pieces(pool, worker);
         atomic_fetch_sub(&pool->inside, 1);
     }
 }
@@ -118,6 +149,7 @@ static ew_status start_workers(struct ew__pool *pool) {
     for (uint32_t i = 0; i < pool->n_threads; i++) {
         struct worker *worker = &pool->workers[i];
         worker->pool = pool;
+        worker->index = i;
         worker->scratch = ew__alloc_aligned(ew__max_size(pool->scratch_bytes, 64));
         if (worker->scratch == NULL)
             return EW_NO_MEMORY;
@@ -139,10 +171,14 @@ ew_status ew__pool_new(uint32_t n_threads, size_t scratch_bytes, struct ew__pool
         return EW_NO_MEMORY;
     pool->n_threads = n_threads;
     pool->scratch_bytes = scratch_bytes;
+    atomic_store(&pool->active, n_threads);
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);
+    pthread_cond_init(&pool->unpark, NULL);
     pool->workers = ew__calloc(n_threads, sizeof *pool->workers);
-    ew_status status = pool->workers == NULL ? EW_NO_MEMORY : start_workers(pool);
+    pool->lanes = ew__alloc_aligned(n_threads * sizeof *pool->lanes);
+    ew_status status =
+        pool->workers == NULL || pool->lanes == NULL ? EW_NO_MEMORY : start_workers(pool);
     if (status != EW_OK) {
         ew__pool_free(pool);
         return status;
@@ -151,23 +187,38 @@ ew_status ew__pool_new(uint32_t n_threads, size_t scratch_bytes, struct ew__pool
     return EW_OK;
 }
 
+static void wake_parked(struct ew__pool *pool) {
+    pthread_mutex_lock(&pool->mutex);
+    pthread_cond_broadcast(&pool->unpark);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
 void ew__pool_free(struct ew__pool *pool) {
     if (pool == NULL)
         return;
     atomic_store(&pool->stop, true);
     announce(pool);
+    wake_parked(pool);
     for (uint32_t i = 1; i <= pool->started; i++)
         pthread_join(pool->workers[i].thread, NULL);
     for (uint32_t i = 0; pool->workers != NULL && i < pool->n_threads; i++)
         ew__free_aligned(pool->workers[i].scratch);
     ew__free(pool->workers);
+    ew__free_aligned(pool->lanes);
     pthread_cond_destroy(&pool->wake);
+    pthread_cond_destroy(&pool->unpark);
     pthread_mutex_destroy(&pool->mutex);
     ew__free_aligned(pool);
 }
 
 uint32_t ew__pool_threads(const struct ew__pool *pool) {
-    return pool->n_threads;
+    return atomic_load(&pool->active);
+}
+
+void ew__pool_use(struct ew__pool *pool, uint32_t n_threads) {
+    uint32_t wanted = n_threads == 0 || n_threads > pool->n_threads ? pool->n_threads : n_threads;
+    if (atomic_exchange(&pool->active, wanted) < wanted)
+        wake_parked(pool);
 }
 
 size_t ew__pool_scratch_bytes(const struct ew__pool *pool) {
@@ -183,6 +234,15 @@ static void wait_for_workers(struct ew__pool *pool) {
     }
 }
 
+/* Deals n pieces out to the lanes, as evenly as whole pieces allow. */
+static void deal(struct ew__pool *pool, size_t pieces) {
+    pool->n_lanes = (uint32_t)ew__min_size(atomic_load(&pool->active), pieces);
+    for (uint32_t i = 0; i < pool->n_lanes; i++) {
+        atomic_store(&pool->lanes[i].next, pieces * i / pool->n_lanes);
+        pool->lanes[i].end = pieces * (i + 1) / pool->n_lanes;
+    }
+}
+
 void ew__pool_run(struct ew__pool *pool, size_t n, size_t grain, ew__task_fn *task, void *context) {
     if (n == 0)
         return;
@@ -190,13 +250,13 @@ void ew__pool_run(struct ew__pool *pool, size_t n, size_t grain, ew__task_fn *ta
     pool->context = context;
     pool->n = n;
     pool->grain = grain > 0 ? grain : 1;
-    atomic_store(&pool->next, 0);
-    bool shared = pool->n_threads > 1 && n > pool->grain;
+    deal(pool, (n - 1) / pool->grain + 1);
+    bool shared = pool->n_lanes > 1;
     if (shared) {
         atomic_store(&pool->open, true);
         announce(pool);
     }
-    take_pieces(pool, pool->workers[0].scratch);
+    take_pieces(pool, &pool->workers[0]);
     if (shared) {
         atomic_store(&pool->open, false);
         wait_for_workers(pool);

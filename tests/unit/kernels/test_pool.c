@@ -89,10 +89,72 @@ static void writes_are_visible_after_the_run(void **state) {
         assert_int_equal(out[i], 2000 * i);
 }
 
+/* Threads that are not used take nothing, and come back when they are. */
+struct owners {
+    atomic_uint scratches; /* different scratch memories seen, by a mark in each */
+    uint32_t mark;
+};
+
+static void mark_scratch(void *context, size_t begin, size_t end, void *scratch) {
+    struct owners *owners = context;
+    (void)begin, (void)end;
+    if (*(uint32_t *)scratch != owners->mark)
+        atomic_fetch_add(&owners->scratches, 1);
+    *(uint32_t *)scratch = owners->mark;
+    struct timespec pause = {0, 200000}; /* time for the others to join */
+    nanosleep(&pause, NULL);
+}
+
+static void only_the_threads_in_use_take_part(void **state) {
+    (void)state;
+    static const uint32_t counts[] = {4, 1, 3, 2, 4, 2, 0, 9};
+    struct ew__pool *pool;
+    assert_int_equal(ew__pool_new(4, 256, &pool), EW_OK);
+    for (uint32_t i = 0; i < 8; i++) {
+        uint32_t expected = counts[i] == 0 || counts[i] > 4 ? 4 : counts[i];
+        ew__pool_use(pool, counts[i]);
+        assert_int_equal(ew__pool_threads(pool), expected);
+        struct owners owners = {.mark = 1000 + i};
+        ew__pool_run(pool, 256, 1, mark_scratch, &owners);
+        assert_int_equal(owners.scratches, expected);
+    }
+    ew__pool_free(pool);
+}
+
+/* A thread held up in its own lane: the others empty it. */
+struct slow {
+    atomic_uint done;
+    atomic_bool waited;
+};
+
+static void first_is_slow(void *context, size_t begin, size_t end, void *scratch) {
+    struct slow *slow = context;
+    (void)scratch;
+    if (begin == 0) { /* until everything else is done */
+        for (int i = 0; i < 20000 && atomic_load(&slow->done) < ITEMS - 1; i++) {
+            struct timespec pause = {0, 1000000};
+            nanosleep(&pause, NULL);
+        }
+        atomic_store(&slow->waited, atomic_load(&slow->done) == ITEMS - 1);
+    }
+    atomic_fetch_add(&slow->done, (unsigned)(end - begin));
+}
+
+static void others_take_what_a_slow_thread_leaves(void **state) {
+    (void)state;
+    struct ew__pool *pool;
+    struct slow slow = {0};
+    assert_int_equal(ew__pool_new(2, 0, &pool), EW_OK);
+    ew__pool_run(pool, ITEMS, 1, first_is_slow, &slow);
+    assert_true(slow.waited);
+    assert_int_equal(slow.done, ITEMS);
+    ew__pool_free(pool);
+}
+
 static void pool_fails_cleanly_without_memory(void **state) {
     (void)state;
-    for (uint64_t at = 1; at <= 6;
-         at++) { /* the pool, its table, and the scratch of four threads */
+    for (uint64_t at = 1; at <= 7;
+         at++) { /* the pool, its two tables, and the scratch of four threads */
         struct ew__pool *pool = (struct ew__pool *)state;
         ew__mem_fail_at(at);
         assert_int_equal(ew__pool_new(4, 64, &pool), EW_NO_MEMORY);
@@ -107,6 +169,8 @@ int main(void) {
         cmocka_unit_test(every_item_runs_once_whatever_the_cut),
         cmocka_unit_test(workers_wake_from_sleep_and_from_spinning),
         cmocka_unit_test(writes_are_visible_after_the_run),
+        cmocka_unit_test(only_the_threads_in_use_take_part),
+        cmocka_unit_test(others_take_what_a_slow_thread_leaves),
         cmocka_unit_test(pool_fails_cleanly_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
