@@ -74,7 +74,6 @@ ew_status ew__list_dir(const char *path, ew_status (*visit)(void *context, const
                        void *context);
 
 uint64_t ew__now_ns(void);       /* monotonic nanoseconds */
-uint32_t ew__cpu_count(void);    /* processors this process may use: affinity and cgroup quota */
 size_t ew__peak_rss_bytes(void); /* 0 when unknown */
 size_t ew__rss_bytes(void);      /* resident now; 0 when unknown */
 size_t ew__memory_bytes(void);   /* of the machine; 0 when unknown */

@@ -17,7 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 #if defined(__linux__)
-#include <sched.h>
 #endif
 
 enum { out_buffer_bytes = 1 << 20 };
@@ -410,32 +409,6 @@ uint64_t ew__time_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-/* Processors that the cgroup v2 quota allows, rounded up; `all` without a quota. */
-static uint32_t cgroup_cpus(uint32_t all) {
-    unsigned long long quota, period;
-    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
-    if (file == NULL)
-        return all;
-    int fields = fscanf(file, "%llu %llu", &quota, &period);
-    fclose(file);
-    if (fields != 2 || period == 0 || quota == 0)
-        return all;
-    unsigned long long cpus = (quota + period - 1) / period;
-    return cpus < all ? (uint32_t)cpus : all;
-}
-
-uint32_t ew__cpu_count(void) {
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    uint32_t count = online > 0 ? (uint32_t)online : 1;
-#if defined(__linux__) && defined(CPU_COUNT)
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        count = (uint32_t)CPU_COUNT(&set);
-#endif
-    count = cgroup_cpus(count);
-    return count < EW__THREADS_MAX ? count : EW__THREADS_MAX;
 }
 
 size_t ew__peak_rss_bytes(void) {

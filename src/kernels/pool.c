@@ -10,6 +10,7 @@
  * by a worker while the caller writes them, and the caller need not wait for sleepers to wake. */
 #include "kernels/pool.h"
 
+#include "base/cores.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/os.h"
@@ -162,8 +163,11 @@ static ew_status start_workers(struct ew__pool *pool) {
 
 ew_status ew__pool_new(uint32_t n_threads, size_t scratch_bytes, struct ew__pool **out) {
     *out = NULL;
-    if (n_threads == 0)
-        n_threads = ew__cpu_count();
+    if (n_threads == 0) {
+        struct ew__cores cores;
+        ew__cores_read(&cores);
+        n_threads = ew__cores_threads(&cores);
+    }
     if (n_threads > EW__THREADS_MAX)
         n_threads = EW__THREADS_MAX;
     struct ew__pool *pool = ew__alloc_aligned(sizeof *pool);

@@ -11,7 +11,7 @@
 
 struct ew__pool; /* one caller at a time */
 
-/* n_threads includes the calling thread; 0 means as many as ew__cpu_count. Each thread gets
+/* n_threads includes the calling thread; 0 means as many as ew__cores_threads. Each thread gets
  * scratch_bytes of 64-byte aligned memory of its own. */
 ew_status ew__pool_new(uint32_t n_threads, size_t scratch_bytes, struct ew__pool **out);
 void ew__pool_free(struct ew__pool *pool);              /* joins the threads; NULL is fine */

@@ -2,6 +2,7 @@
 /* What the library knows about the machine. */
 #include "edgewise/edgewise.h"
 
+#include "base/cores.h"
 #include "base/os.h"
 #include "base/size.h"
 #include "base/status.h"
@@ -50,11 +51,13 @@ ew_status ew_system_get_info(ew_system_info *out) {
         return ew__fail(EW_ARGUMENT, "ew_system_get_info needs a struct with its size set");
     read_cpu_name(cpu, sizeof cpu);
     list_isas(isas, sizeof isas);
+    struct ew__cores cores;
+    ew__cores_read(&cores);
     ew_system_info info = {.size = out->size,
                            .isa = ew__kernels_isa_name(ew__kernels_isa_count() - 1),
                            .isas = isas,
                            .cpu = cpu,
-                           .n_threads = ew__cpu_count(),
+                           .n_threads = ew__cores_threads(&cores),
                            .memory_bytes = ew__memory_bytes(),
                            .rss_bytes = ew__rss_bytes(),
                            .peak_rss_bytes = ew__peak_rss_bytes(),
