@@ -18,6 +18,7 @@ typedef bool ew__decode_fn(ew__dtype type, const void *row, float *out, uint64_t
 /* A weight matrix [rows][n] as it lies in the file; y = W x. data may be unaligned. */
 struct ew__matrix {
     const void *data;
+    bool mapped; /* data lies in a mapped file, whose pages can be dropped and read again */
     ew__dtype type;
     size_t rows, n, row_bytes;
     ew__decode_fn *decode; /* needed by types other than F32, F16, BF16, in exact mode or where

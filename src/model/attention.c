@@ -311,9 +311,12 @@ void ew__attention_mixer(struct ew__workspace *ws, const struct ew__attention_we
     struct attention_task task = {.ws = ws, .w = w, .batch = batch, .kv_layer = index};
     const struct ew__matrix *const in[] = {&w->q, &w->k, &w->v};
     struct ew__acts acts = ew__prepare_acts(ws, ws->normed, c->n_embd, t, in, 3);
-    ew__project(ws, &w->q, &acts, ws->wide, 2 * width);
-    ew__project(ws, &w->k, &acts, ws->wide2, 2 * kv_width);
-    ew__project(ws, &w->v, &acts, ws->wide2 + kv_width, 2 * kv_width);
+    const struct ew__product products[] = {
+        {&w->k, ws->wide2, 2 * kv_width, EW__COARSE},
+        {&w->v, ws->wide2 + kv_width, 2 * kv_width, EW__COARSE},
+        {&w->q, ws->wide, 2 * width, EW__COARSE},
+    };
+    ew__project_list(ws, products, 3, &acts);
     ew__trace(ws, "q_proj", layer, ws->wide, t, 2 * width, 2 * width);
     ew__trace(ws, "k_proj", layer, ws->wide2, t, kv_width, 2 * kv_width);
     ew__trace(ws, "v_proj", layer, ws->wide2 + kv_width, t, kv_width, 2 * kv_width);

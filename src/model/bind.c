@@ -41,6 +41,7 @@ static struct ew__matrix matrix_of(const struct ew__tensor *tensor) {
     uint64_t row_bytes = 0;
     (void)ew__dtype_row_bytes((ew__dtype)tensor->type, tensor->dims[0], &row_bytes);
     return (struct ew__matrix){.data = tensor->data,
+                               .mapped = true,
                                .type = (ew__dtype)tensor->type,
                                .rows = (size_t)(ew__tensor_elements(tensor) / tensor->dims[0]),
                                .n = (size_t)tensor->dims[0],
@@ -114,6 +115,7 @@ static ew_status bind_delta_out(struct ew__model *model, uint32_t layer, struct 
                    from + ew__v_head_at(c, tiled) * head, head);
     }
     out->data = copy;
+    out->mapped = false;
     return EW_OK;
 }
 

@@ -21,13 +21,12 @@ struct ew__acts ew__prepare_acts(struct ew__workspace *ws, const float *x, size_
  * For the inputs of the delta rule and its output projection, whose rounding the recurrence carries
  * on: on the interop models they make four fifths of the whole error (docs/kernels.md). */
 void ew__refine_acts(struct ew__workspace *ws, struct ew__acts *acts, size_t n);
-/* y[j*ldy + i] = (W x_j)_i */
+/* y[j*ldy + i] = (W x_j)_i, with second terms where x has them. */
 void ew__project(struct ew__workspace *ws, const struct ew__matrix *w, const struct ew__acts *x,
                  float *y, size_t ldy);
-/* The same with f32 activations whatever the mode: for small matrices whose errors grow, the decay
- * and strength of the delta rule. */
-void ew__project_exact(struct ew__workspace *ws, const struct ew__matrix *w,
-                       const struct ew__acts *x, float *y, size_t ldy);
+/* Several of them in one parallel region, each with its own precision (kernels/matmul.h). */
+void ew__project_list(struct ew__workspace *ws, const struct ew__product *products, size_t n,
+                      const struct ew__acts *x);
 /* y[j] = rms_norm(x[j]) * w for t rows of H. */
 void ew__norm_rows(struct ew__workspace *ws, const float *x, const float *w, float *y, size_t t);
 /* y[i] += x[i] over t rows of H. */

@@ -224,11 +224,14 @@ static void project_inputs(struct ew__workspace *ws, const struct ew__delta_weig
     size_t C = ew__conv_width(c), V = ew__value_width(c), nv = c->n_v_head;
     const struct ew__matrix *const in[] = {&w->qkv, &w->z};
     struct ew__acts acts = ew__prepare_acts(ws, ws->normed, c->n_embd, t, in, 2);
-    ew__project(ws, &w->z, &acts, ws->narrow, V);
     ew__refine_acts(ws, &acts, c->n_embd);
-    ew__project(ws, &w->qkv, &acts, ws->wide, C);
-    ew__project_exact(ws, &w->a, &acts, ws->heads, 4 * nv);
-    ew__project_exact(ws, &w->b, &acts, ws->heads + nv, 4 * nv);
+    const struct ew__product products[] = {
+        {&w->a, ws->heads, 4 * nv, EW__EXACT}, // small, but their errors grow
+        {&w->b, ws->heads + nv, 4 * nv, EW__EXACT},
+        {&w->qkv, ws->wide, C, EW__FINE},
+        {&w->z, ws->narrow, V, EW__COARSE},
+    };
+    ew__project_list(ws, products, 4, &acts);
     ew__trace(ws, "in_proj_qkv", layer, ws->wide, t, C, C);
     ew__trace(ws, "in_proj_z", layer, ws->narrow, t, V, V);
     ew__trace(ws, "in_proj_a", layer, ws->heads, t, nv, 4 * nv);

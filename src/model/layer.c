@@ -33,9 +33,9 @@ void ew__project(struct ew__workspace *ws, const struct ew__matrix *w, const str
     ew__matmul(ws->model->kernels, ws->pool, w, x, ws->exact, y, ldy);
 }
 
-void ew__project_exact(struct ew__workspace *ws, const struct ew__matrix *w,
-                       const struct ew__acts *x, float *y, size_t ldy) {
-    ew__matmul(ws->model->kernels, ws->pool, w, x, true, y, ldy);
+void ew__project_list(struct ew__workspace *ws, const struct ew__product *products, size_t n,
+                      const struct ew__acts *x) {
+    ew__matmul_list(ws->model->kernels, ws->pool, products, n, x);
 }
 
 static void norm_task(void *context, size_t begin, size_t end, void *scratch) {
@@ -86,8 +86,9 @@ void ew__feed_forward(struct ew__workspace *ws, const struct ew__layer_weights *
     const struct ew__config *c = ws->model->config;
     const struct ew__matrix *const in[] = {&w->gate, &w->up}, *const out[] = {&w->down};
     struct ew__acts acts = ew__prepare_acts(ws, ws->normed, c->n_embd, t, in, 2);
-    ew__project(ws, &w->gate, &acts, ws->wide, c->n_ff);
-    ew__project(ws, &w->up, &acts, ws->wide2, c->n_ff);
+    const struct ew__product products[] = {{&w->gate, ws->wide, c->n_ff, EW__COARSE},
+                                           {&w->up, ws->wide2, c->n_ff, EW__COARSE}};
+    ew__project_list(ws, products, 2, &acts);
     struct silu_task task = {ws->model->kernels, ws->wide, ws->wide2, c->n_ff};
     ew__pool_run(ws->pool, t, 2, silu_task, &task);
     acts = ew__prepare_acts(ws, ws->wide, c->n_ff, t, out, 1);

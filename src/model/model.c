@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/model.h"
 
+#include "base/mem.h"
 #include "model/bind.h"
+#include "model/pack.h"
 
 #include <string.h>
 
 static ew_status load(struct ew__model *model, const struct ew__model_options *options) {
     EW__TRY(ew__bind_weights(model));
-    return options->check_finite ? ew__check_finite(model) : EW_OK;
+    if (options->check_finite)
+        EW__TRY(ew__check_finite(model));
+    return options->unpacked ? EW_OK : ew__pack_in_memory(model);
 }
 
 ew_status ew__model_open(const char *path, const struct ew__model_options *options,
@@ -28,6 +32,7 @@ ew_status ew__model_open(const char *path, const struct ew__model_options *optio
 }
 
 void ew__model_close(struct ew__model *model) {
+    ew__free_aligned(model->packed);
     ew__arena_release(&model->arena);
     ew__checkpoint_close(&model->checkpoint);
     *model = (struct ew__model){0};

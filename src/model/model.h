@@ -59,11 +59,13 @@ struct ew__model {
     struct ew__mtp_weights *mtp; /* NULL when absent or incomplete */
     const char *mtp_missing; /* the tensor whose absence dropped an announced MTP block, or NULL */
     struct ew__arena arena;  /* small vectors and reordered copies */
+    uint8_t *packed;         /* the matrices' packed forms; NULL where there are none */
 };
 
 struct ew__model_options {
     const char *isa;   /* kernel table by name; NULL chooses */
     bool check_finite; /* read every weight once and refuse NaN and infinite values or scales */
+    bool unpacked;     /* leave weights as they lie in the file: for f32 activations throughout */
 };
 
 ew_status ew__model_open(const char *path, const struct ew__model_options *options,

@@ -139,7 +139,8 @@ static ew_status take_buffers(ew_model *model) {
 
 static ew_status load(const char *path, ew_model *model) {
     const struct ew__model_options options = {.isa = model->options.isa,
-                                              .check_finite = model->options.check_finite};
+                                              .check_finite = model->options.check_finite,
+                                              .unpacked = model->options.exact};
     EW__TRY(ew__model_open(path, &options, &model->model));
     model->options.isa = NULL; // the caller's string
     ew_status status = load_tokenizer(model);

@@ -11,6 +11,9 @@ struct piece {
     size_t k, blocks; /* first column, blocks of 32 columns */
     enum kind kind;
     int offset;
+    const float *y; /* of the first row of activations, where its sums will go; NULL before the last
+                     * piece */
+    size_t ldy;
 };
 
 /* Where the integer sums of one row start: MAGIC_BITS minus offset times the sum of q; for halves
@@ -151,12 +154,25 @@ EW__INLINE void mul_last(enum kind kind, size_t P, size_t T, const struct tile_p
     }
 }
 
+/* Outputs are far apart and not in the caches: they are fetched while the last piece is multiplied,
+ * or storing them would cost a fifth of the product. */
+EW__INLINE void fetch_outputs(const struct piece *piece, size_t P, size_t j, size_t t) {
+    if (piece->y == NULL)
+        return;
+    for (size_t i = j; i < j + t; i++)
+        for (size_t p = 0; p < P; p++)
+            __builtin_prefetch(piece->y + i * piece->ldy + p * EW__PANEL_ROWS, 1, 2);
+}
+
 EW__INLINE void mul_run(enum kind kind, size_t P, const struct tile_panel *w,
                         const struct piece *piece, size_t row, size_t t,
                         float (*sums)[TILE_PANELS][16]) {
     size_t j = 0;
-    for (; j + TILE_TOKENS <= t; j += TILE_TOKENS)
+    for (; j + TILE_TOKENS <= t; j += TILE_TOKENS) {
+        fetch_outputs(piece, P, j, TILE_TOKENS);
         mul_tile(kind, P, TILE_TOKENS, w, piece, row + j, sums + j);
+    }
+    fetch_outputs(piece, P, j, t - j);
     mul_last(kind, P, t - j, w, piece, row + j, sums + j);
 }
 
@@ -204,7 +220,7 @@ static void mul_pair(ew__tile_unpack_fn *unpack, const struct ew__packed *w, siz
                      struct tile_scratch *scratch, float *y, size_t ldy) {
     enum kind kind = kind_of(w->type);
     run_fn *run = run_of(kind, count);
-    struct piece piece = {x, 0, 0, kind, type_offset(w->type)};
+    struct piece piece = {.x = x, .kind = kind, .offset = type_offset(w->type), .ldy = ldy};
     size_t rows = x->rest > 0 ? 2 * t : t;
     for (size_t j = 0; j < rows; j++) {
         _mm512_store_ps(scratch->sums[j][0], _mm512_setzero_ps());
@@ -214,7 +230,10 @@ static void mul_pair(ew__tile_unpack_fn *unpack, const struct ew__packed *w, siz
         piece.blocks = ew__min_size(TILE_COLUMNS, w->n - piece.k) / 32;
         for (size_t p = 0; p < count; p++)
             unpack(w, first + p, piece.k, piece.blocks, &scratch->panels[p]);
+        if (piece.k + TILE_COLUMNS >= w->n)
+            piece.y = y + first * EW__PANEL_ROWS;
         run(scratch->panels, &piece, t0, t, scratch->sums);
+        piece.y = NULL;
         if (x->rest > 0)
             run(scratch->panels, &piece, t0 + x->rest, t, scratch->sums + t);
     }
