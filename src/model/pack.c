@@ -4,9 +4,15 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/size.h"
+#include "model/pack_cache.h"
 
 /* head, the MTP block's fc, and at most seven of each layer and of the MTP block */
 #define LAYER_MATRICES 7u
+/* Less is packed in the time that it takes to find a file. */
+#define CACHED_FROM_BYTES ((uint64_t)32 << 20)
+/* Of a matrix in its file between two times that its pages are given back: the head of the 0.8B has
+ * 200 MB, which would lie in memory twice. */
+#define SLICE_BYTES ((size_t)16 << 20)
 
 static void add(const struct ew__model *model, struct ew__pack_list *list, struct ew__matrix *w) {
     if (ew__matmul_can_pack(model->kernels, w))
@@ -52,14 +58,14 @@ size_t ew__pack_bytes(const struct ew__matrix *w) {
 struct pack_task {
     const struct ew__matrix *w;
     uint8_t *to;
-    size_t panel_bytes;
+    size_t panel_bytes, first; /* first: of the slice */
 };
 
 static void pack_panels(void *context, size_t begin, size_t end, void *scratch) {
     const struct pack_task *task = context;
     const struct ew__matrix *w = task->w;
     (void)scratch;
-    for (size_t i = begin; i < end; i++) {
+    for (size_t i = task->first + begin; i < task->first + end; i++) {
         size_t row = i * EW__PANEL_ROWS;
         ew__pack_panel(w->type, (const uint8_t *)w->data + row * w->row_bytes, w->row_bytes,
                        ew__min_size(EW__PANEL_ROWS, w->rows - row), w->n,
@@ -68,35 +74,60 @@ static void pack_panels(void *context, size_t begin, size_t end, void *scratch) 
 }
 
 void ew__pack_matrix(struct ew__pool *pool, const struct ew__matrix *w, uint8_t *to) {
-    struct pack_task task = {w, to, ew__packed_panel_bytes(w->type, w->n)};
-    ew__pool_run(pool, ew__packed_panels(w->rows), 4, pack_panels, &task);
-    if (w->mapped)
-        ew__file_map_hint(w->data, w->rows * w->row_bytes, EW__PAGES_DONE);
-}
-
-static ew_status pack_into(struct ew__model *model, const struct ew__pack_list *list) {
-    struct ew__pool *pool;
-    size_t bytes = 0, at = 0;
-    for (uint32_t i = 0; i < list->n; i++)
-        bytes += ew__pack_bytes(list->matrices[i]);
-    model->packed = ew__alloc_aligned(bytes);
-    if (model->packed == NULL)
-        return EW_NO_MEMORY;
-    EW__TRY(ew__pool_new(0, 0, &pool));
-    for (uint32_t i = 0; i < list->n; i++) {
-        struct ew__matrix *w = list->matrices[i];
-        ew__pack_matrix(pool, w, model->packed + at);
-        w->packed = model->packed + at;
-        at += ew__pack_bytes(w);
+    struct pack_task task = {w, to, ew__packed_panel_bytes(w->type, w->n), 0};
+    size_t panels = ew__packed_panels(w->rows), slice = SLICE_BYTES / task.panel_bytes + 1;
+    for (; task.first < panels; task.first += slice) {
+        size_t count = ew__min_size(slice, panels - task.first);
+        size_t row = task.first * EW__PANEL_ROWS, end = row + count * EW__PANEL_ROWS;
+        ew__pool_run(pool, count, 4, pack_panels, &task);
+        if (w->mapped)
+            ew__file_map_hint((const uint8_t *)w->data + row * w->row_bytes,
+                              (ew__min_size(end, w->rows) - row) * w->row_bytes, EW__PAGES_DONE);
     }
-    ew__pool_free(pool);
-    return EW_OK;
 }
 
-ew_status ew__pack_in_memory(struct ew__model *model) {
+/* What the store is told of each matrix. */
+static struct ew__pack_matrix *describe(const struct ew__pack_list *list) {
+    struct ew__pack_matrix *matrices = ew__calloc(list->n, sizeof *matrices);
+    for (uint32_t i = 0; matrices != NULL && i < list->n; i++) {
+        const struct ew__matrix *w = list->matrices[i];
+        matrices[i] = (struct ew__pack_matrix){
+            .type = (uint32_t)w->type, .rows = w->rows, .n = w->n, .bytes = ew__pack_bytes(w)};
+    }
+    return matrices;
+}
+
+static ew_status pack_all(const struct ew__pack_list *list, struct ew__pack_store *store) {
+    struct ew__pool *pool;
+    EW__TRY(ew__pool_new(0, 0, &pool));
+    for (uint32_t i = 0; i < list->n; i++)
+        ew__pack_matrix(pool, list->matrices[i], ew__pack_store_at(store, i));
+    ew__pool_free(pool);
+    return ew__pack_store_seal(store);
+}
+
+static ew_status fill_store(struct ew__model *model, const struct ew__pack_list *list,
+                            struct ew__pack_request *request) {
+    bool filled;
+    struct ew__pack_matrix *matrices = describe(list);
+    if (matrices == NULL)
+        return EW_NO_MEMORY;
+    ew__pack_identity(&model->checkpoint, request->identity);
+    ew_status status = ew__pack_store_open(&model->packed, request, matrices, list->n, &filled);
+    ew__free(matrices);
+    if (status == EW_OK && !filled)
+        status = pack_all(list, &model->packed);
+    for (uint32_t i = 0; status == EW_OK && i < list->n; i++)
+        list->matrices[i]->packed = ew__pack_store_at(&model->packed, i);
+    return status;
+}
+
+ew_status ew__pack_model(struct ew__model *model, const char *path, bool no_cache, bool verify) {
+    struct ew__pack_request request = {
+        .path = path, .no_cache = no_cache, .verify = verify, .least_bytes = CACHED_FROM_BYTES};
     struct ew__pack_list list;
     EW__TRY(ew__pack_list_make(model, &list));
-    ew_status status = list.n > 0 ? pack_into(model, &list) : EW_OK;
+    ew_status status = list.n > 0 ? fill_store(model, &list, &request) : EW_OK;
     ew__pack_list_free(&list);
     return status;
 }
