@@ -16,7 +16,7 @@ configure = cmake -S . -B $(1) -G Ninja $(CMAKE_ARGS)
 build = ninja -C $(1) -j $(JOBS) $(2)
 test = ctest --test-dir $(1) -j $(JOBS) --output-on-failure --no-tests=error
 
-.PHONY: all help setup run check bench lint format sanitize tsan clang fuzz check-arm \
+.PHONY: all help setup run check bench bench-guard lint format sanitize tsan clang fuzz check-arm \
         tokenizer-check tiny-model install clean
 .DEFAULT_GOAL := all
 
@@ -45,6 +45,11 @@ check: ## install what tests need, build, and run every test
 bench: all ## measure the kernels and MODEL on this machine
 	@$(call build,$(BUILD))
 	@bench/run $(BUILD) $(MODEL)
+
+bench-guard: all ## compare counts of instructions with bench/guard.txt (needs valgrind; GUARD=--record keeps them)
+	@tools/setup build guard
+	@$(call build,$(BUILD),edgewise_cli synth-model count-instructions)
+	@bench/guard $(BUILD) $(GUARD)
 
 lint: ## formatting, static analysis, clang build, layers, lengths, banned calls, headers, man page
 	@tools/setup build check lint
