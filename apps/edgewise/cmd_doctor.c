@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef struct doctor_args {
@@ -58,6 +59,18 @@ static void look_at_environment(findings *f, const ew_system_info *system) {
         note(f, "EDGEWISE_MODEL names '%s', which cannot be read", model);
 }
 
+static void look_at_cache(findings *f) {
+    ew_cache_info cache = EW_INIT(ew_cache_info);
+    if (ew_cache_get_info(&cache) != EW_OK)
+        note(f, "%s", ew_last_error());
+    else if (cache.folder[0] == '\0')
+        note(f, "there is no cache folder, so that every start packs the weights anew; set "
+                "EDGEWISE_CACHE_DIR to one");
+    else if (cache.budget_bytes == 0)
+        note(f,
+             "nothing can be kept in the cache folder, so that every start packs the weights anew");
+}
+
 static void look(findings *f, const ew_system_info *system) {
     char size[TEXT_SIZE_MAX];
     if (strcmp(system->isa, "scalar") == 0)
@@ -69,6 +82,7 @@ static void look(findings *f, const ew_system_info *system) {
     if (system->n_threads == 1)
         note(f, "this process may use one processor only");
     look_at_environment(f, system);
+    look_at_cache(f);
 }
 
 /* "a,b,c" with the best one marked. */
@@ -86,6 +100,36 @@ static void print_isas(const ew_system_info *system) {
     putchar('\n');
 }
 
+static void print_cache_file(void *context, const ew_cache_file *file) {
+    char size[TEXT_SIZE_MAX], day[16];
+    time_t used = (time_t)file->used_seconds;
+    struct tm parts;
+    (void)context;
+    text_size(size, file->bytes);
+    if (gmtime_r(&used, &parts) == NULL || strftime(day, sizeof(day), "%Y-%m-%d", &parts) == 0)
+        snprintf(day, sizeof(day), "unknown");
+    printf("  - %-12s last used %s, ", size, day);
+    if (file->model[0] == '\0')
+        printf("damaged: ");
+    text_print_line(stdout, file->model[0] != '\0' ? file->model : file->name, 60);
+    putchar('\n');
+}
+
+static void print_cache(void) {
+    ew_cache_info cache = EW_INIT(ew_cache_info);
+    char size[TEXT_SIZE_MAX], budget[TEXT_SIZE_MAX];
+    printf("cache             ");
+    if (ew_cache_get_info(&cache) != EW_OK || cache.folder[0] == '\0') {
+        printf("none\n");
+        return;
+    }
+    text_size(size, cache.bytes);
+    text_size(budget, cache.budget_bytes);
+    text_print_line(stdout, cache.folder, 200);
+    printf(", %s of %s\n", size, budget);
+    (void)ew_cache_list(print_cache_file, NULL);
+}
+
 static void print_findings(const ew_system_info *system, const findings *f) {
     char size[TEXT_SIZE_MAX];
     text_size(size, system->memory_bytes);
@@ -97,6 +141,7 @@ static void print_findings(const ew_system_info *system, const findings *f) {
     print_isas(system);
     printf("threads           %u\n", system->n_threads);
     printf("memory            %s\n", system->memory_bytes == 0 ? "unknown" : size);
+    print_cache();
     printf("problems          %s\n", f->n == 0 ? "none" : "");
     for (size_t i = 0; i < f->n; i++) {
         printf("  - ");
@@ -117,6 +162,32 @@ static void json_isas(json *j, const char *isas) {
     json_close(j, ']');
 }
 
+static void json_cache_file(void *context, const ew_cache_file *file) {
+    json *j = context;
+    json_open(j, '{');
+    json_put_text(j, "name", file->name);
+    json_put_text(j, "model", file->model[0] != '\0' ? file->model : NULL);
+    json_put_count(j, "bytes", file->bytes);
+    json_key(j, "used_seconds");
+    json_integer(j, file->used_seconds);
+    json_close(j, '}');
+}
+
+static void json_cache(json *j) {
+    ew_cache_info cache = EW_INIT(ew_cache_info);
+    bool known = ew_cache_get_info(&cache) == EW_OK && cache.folder[0] != '\0';
+    json_key(j, "cache");
+    json_open(j, '{');
+    json_put_text(j, "folder", known ? cache.folder : NULL);
+    json_put_count(j, "bytes", cache.bytes);
+    json_put_count(j, "budget_bytes", cache.budget_bytes);
+    json_key(j, "files");
+    json_open(j, '[');
+    (void)ew_cache_list(json_cache_file, j);
+    json_close(j, ']');
+    json_close(j, '}');
+}
+
 static void json_findings(const ew_system_info *system, const findings *f) {
     json j = {.out = stdout};
     json_open(&j, '{');
@@ -127,6 +198,7 @@ static void json_findings(const ew_system_info *system, const findings *f) {
     json_isas(&j, system->isas);
     json_put_count(&j, "threads", system->n_threads);
     json_put_count(&j, "memory_bytes", system->memory_bytes);
+    json_cache(&j);
     json_key(&j, "problems");
     json_open(&j, '[');
     for (size_t i = 0; i < f->n; i++)
@@ -160,8 +232,9 @@ const command cmd_doctor = {
     .synopsis = "[options]",
     .summary = "what was built in, what this machine can do, problems",
     .about =
-        "Shows version, build, processor, instruction sets, threads and memory, and lists what "
-        "would make edgewise slow or fail here. Problems do not change the exit status.",
+        "Shows version, build, processor, instruction sets, threads, memory and the cache folder "
+        "with its files, and lists what would make edgewise slow or fail here. Problems do not "
+        "change the exit status.",
     .options = OPTIONS,
     .n_options = sizeof(OPTIONS) / sizeof(OPTIONS[0]),
     .examples = EXAMPLES,

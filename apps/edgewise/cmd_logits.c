@@ -30,6 +30,7 @@ static const option OPTIONS[] = {
     OPT_COUNT(logits_args, model.n_batch, 0, "prefill-chunk", "N", 1, 4096,
               "compute N tokens in one pass; default 512. The numbers do not depend on it"),
     OPT_EXACT(logits_args),
+    OPT_NO_CACHE(logits_args),
     OPT_CHOICE(logits_args, model.kv, "kv", "f16|q8_0|q4_0|f32",
                "type of the keys and values in the cache; default f32, the reference numbers (f16 "
                "is what run uses)"),

@@ -66,6 +66,7 @@ int load_model(const char *path, const model_args *args, ew_model **out) {
     options.n_batch = (uint32_t)args->n_batch;
     options.kv_type = kv_type(args->kv);
     options.exact = args->exact;
+    options.no_cache = args->no_cache;
     ew_status status = ew_model_load(path, &options, out);
     return status == EW_OK ? EXIT_DONE : text_fail_with(status);
 }

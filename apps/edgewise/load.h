@@ -9,7 +9,7 @@
 typedef struct model_args {
     uint64_t threads;
     const char *kv; /* "f16", "q8_0", "q4_0", "f32", or NULL for the library's default */
-    bool exact;
+    bool exact, no_cache;
     uint64_t n_batch;
 } model_args;
 
@@ -26,6 +26,10 @@ typedef struct model_args {
     OPT_FLAG(args, model.exact, 0, "exact",                                                        \
              "32-bit float activations also for quantised weights: slower, the reference "         \
              "arithmetic")
+#define OPT_NO_CACHE(args)                                                                         \
+    OPT_FLAG(args, model.no_cache, 0, "no-cache",                                                  \
+             "keep the weights that are rearranged for this machine in memory, not in a file of "  \
+             "the cache folder ('edgewise doctor' shows it)")
 #define OPT_JSON(args) OPT_FLAG(args, json, 0, "json", "print one JSON object")
 
 /* The path to load: the operand, or without one $EDGEWISE_MODEL, or the model that comes with

@@ -79,10 +79,13 @@ typedef struct ew_model_options {
     bool check_finite; /* read all weights at loading and refuse NaN and infinite values */
     const char *isa;   /* instruction set by name ("scalar", "avx2"...); NULL: the best here, or
                           what the environment variable EDGEWISE_ISA names */
+    bool no_cache;     /* keep packed weights in memory instead of a file of the cache folder */
 } ew_model_options;
 
 /* Loads a .gguf file (the first of a split one) or a Hugging Face folder. Weights are mapped, not
- * read. A checkpoint without a tokenizer loads; text calls on it then fail with EW_NOT_FOUND. */
+ * read. Quantised matrices are rearranged for the kernels once; of models from 32 MB on the result
+ * is kept in a file of the cache folder (ew_cache_get_info) that later loads map. A checkpoint
+ * without a tokenizer loads; text calls on it then fail with EW_NOT_FOUND. */
 EW_API ew_status ew_model_load(const char *path, const ew_model_options *options, ew_model **out);
 /* Sessions of the model must have been freed. */
 EW_API void ew_model_free(ew_model *model);
@@ -109,6 +112,9 @@ typedef struct ew_model_info {
                                       two per multiply-add; without the head */
     const char *weight_type;       /* element type that most of them read, such as "Q4_K" */
     const char *arithmetic;        /* "int8", "bf16" or "f32": what multiplies them at best */
+    uint64_t packed_bytes;  /* weights rearranged for the kernels, in the cache file or in memory */
+    const char *cache_file; /* where they are kept; NULL: in memory. Belongs to the model */
+    const char *cache_note; /* a sentence: why there is no such file; NULL when there is */
 } ew_model_info;
 
 /* Fills as much of *out as out->size says. */
@@ -267,6 +273,32 @@ EW_API ew_status ew_chat_turn(const ew_model *model, const char *user, int32_t *
  * (start it with the seed). Greedy draws nothing. EW_STATE before the first evaluation. */
 EW_API ew_status ew_session_sample(ew_session *session, const ew_sampling *sampling,
                                    uint64_t *random, int32_t *token);
+
+/* ---- the cache folder
+ * ---------------------------------------------------------------------------- */
+
+/* What the library made and can make again: weights rearranged for its kernels. The folder is
+ * EDGEWISE_CACHE_DIR, else edgewise below XDG_CACHE_HOME or ~/.cache (~/Library/Caches on macOS).
+ * It may hold EDGEWISE_CACHE_MAX bytes ("20G"; 0: nothing is kept), by default 20 GB but at most a
+ * quarter of the free disk; the file not used for longest goes first. Removing any of it is safe.
+ */
+typedef struct ew_cache_info {
+    size_t size;
+    const char *folder; /* "" when none can be told; valid until this thread asks again */
+    uint64_t n_files, bytes;
+    uint64_t budget_bytes;
+} ew_cache_info;
+EW_API ew_status ew_cache_get_info(ew_cache_info *out);
+
+typedef struct ew_cache_file {
+    const char *name;  /* in the folder */
+    const char *model; /* name of the checkpoint it was made of; "" when the file is damaged */
+    uint64_t bytes;
+    int64_t used_seconds; /* time of the last use, since 1970 */
+} ew_cache_file;
+/* Calls `each` for every file; what it gets is valid during the call. */
+typedef void ew_cache_file_fn(void *context, const ew_cache_file *file);
+EW_API ew_status ew_cache_list(ew_cache_file_fn *each, void *context);
 
 /* ---- the machine
  * --------------------------------------------------------------------------------- */

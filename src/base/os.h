@@ -65,10 +65,12 @@ ew_status ew__make_dir(const char *path); /* one level; an existing folder is fi
 ew_status ew__make_private_dirs(const char *path);
 /* Size and time of the last change of a regular file; false when there is none. */
 bool ew__file_facts(const char *path, uint64_t *size, uint64_t *modified_ns);
-bool ew__file_touch(const char *path);   /* its time of change becomes now */
-bool ew__file_remove(const char *path);  /* maps of it stay valid */
-uint64_t ew__disk_free(const char *dir); /* bytes that this user may fill; 0 when unknown */
-uint64_t ew__time_ns(void);              /* since 1970 */
+bool ew__file_touch(const char *path);  /* its time of change becomes now */
+bool ew__file_remove(const char *path); /* maps of it stay valid */
+/* Bytes that this user may fill where a folder is or, with its parents, would be; 0 when unknown.
+ */
+uint64_t ew__disk_free(const char *dir);
+uint64_t ew__time_ns(void); /* since 1970 */
 /* Calls visit(name) for each entry of a folder but "." and "..", in byte order of the names. */
 ew_status ew__list_dir(const char *path, ew_status (*visit)(void *context, const char *name),
                        void *context);

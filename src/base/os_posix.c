@@ -350,8 +350,18 @@ bool ew__file_remove(const char *path) {
 }
 
 uint64_t ew__disk_free(const char *dir) {
+    char path[EW__PATH_BYTES_MAX + 1];
     struct statvfs info;
-    return statvfs(dir, &info) == 0 ? (uint64_t)info.f_bavail * (uint64_t)info.f_frsize : 0;
+    if (strlen(dir) >= sizeof path)
+        return 0;
+    memcpy(path, dir, strlen(dir) + 1);
+    while (statvfs(path, &info) != 0) { // a folder that is not there yet: its parent, and so on
+        char *slash = strrchr(path, '/');
+        if (slash == NULL || path[1] == '\0')
+            return 0;
+        slash[slash == path] = '\0';
+    }
+    return (uint64_t)info.f_bavail * (uint64_t)info.f_frsize;
 }
 
 static int compare_names(const void *a, const void *b) {

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/model.h"
 
-#include "base/mem.h"
 #include "model/bind.h"
 #include "model/pack.h"
 
 #include <string.h>
 
-static ew_status load(struct ew__model *model, const struct ew__model_options *options) {
+static ew_status load(struct ew__model *model, const char *path,
+                      const struct ew__model_options *options) {
     EW__TRY(ew__bind_weights(model));
     if (options->check_finite)
         EW__TRY(ew__check_finite(model));
-    return options->unpacked ? EW_OK : ew__pack_in_memory(model);
+    return options->unpacked
+               ? EW_OK
+               : ew__pack_model(model, path, options->no_cache, options->check_finite);
 }
 
 ew_status ew__model_open(const char *path, const struct ew__model_options *options,
@@ -23,7 +25,7 @@ ew_status ew__model_open(const char *path, const struct ew__model_options *optio
                         options->isa != NULL ? options->isa : "from EDGEWISE_ISA");
     EW__TRY(ew__checkpoint_open(path, &out->checkpoint));
     out->config = &out->checkpoint.config;
-    ew_status status = load(out, options);
+    ew_status status = load(out, path, options);
     if (status != EW_OK) {
         ew__fail_in(status, "%s", path);
         ew__model_close(out);
@@ -32,7 +34,7 @@ ew_status ew__model_open(const char *path, const struct ew__model_options *optio
 }
 
 void ew__model_close(struct ew__model *model) {
-    ew__free_aligned(model->packed);
+    ew__pack_store_close(&model->packed);
     ew__arena_release(&model->arena);
     ew__checkpoint_close(&model->checkpoint);
     *model = (struct ew__model){0};

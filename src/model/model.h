@@ -10,6 +10,7 @@
 #include "kernels/matmul.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
+#include "model/pack_cache.h"
 
 #include <stdbool.h>
 
@@ -59,12 +60,13 @@ struct ew__model {
     struct ew__mtp_weights *mtp; /* NULL when absent or incomplete */
     const char *mtp_missing; /* the tensor whose absence dropped an announced MTP block, or NULL */
     struct ew__arena arena;  /* small vectors and reordered copies */
-    uint8_t *packed;         /* the matrices' packed forms; NULL where there are none */
+    struct ew__pack_store packed; /* the matrices' packed forms; zero where there are none */
 };
 
 struct ew__model_options {
     const char *isa;   /* kernel table by name; NULL chooses */
     bool check_finite; /* read every weight once and refuse NaN and infinite values or scales */
+    bool no_cache;     /* keep packed weights in memory, not in a file of the cache folder */
     bool unpacked;     /* leave weights as they lie in the file: for f32 activations throughout */
 };
 

@@ -9,6 +9,7 @@
 #include "kernels/pool.h"
 #include "model/model.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,8 +29,9 @@ size_t ew__pack_bytes(const struct ew__matrix *w);
  * takes the file's pages out of memory. The matrix itself is not changed: set its `packed`. */
 void ew__pack_matrix(struct ew__pool *pool, const struct ew__matrix *w, uint8_t *to);
 
-/* Packs all of them into memory of the model's own, model->packed. With as many threads as there
- * are processors. */
-ew_status ew__pack_in_memory(struct ew__model *model);
+/* Packs all of them, or finds them packed in a cache file of the checkpoint at `path`, into
+ * model->packed, and sets their `packed`. With as many threads as there are processors. no_cache
+ * keeps them in memory; verify reads a cache file whole before it is trusted. */
+ew_status ew__pack_model(struct ew__model *model, const char *path, bool no_cache, bool verify);
 
 #endif

@@ -151,6 +151,23 @@ static ew_status begin_memory(struct ew__pack_store *store, const char *reason) 
 
 /* --- the store --- */
 
+/* A file is for a checkpoint and what is packed of it, which differs between instruction sets and
+ * versions: each has its own. */
+static void mix_identity(struct ew__pack_head *head, const uint64_t identity[2]) {
+    struct ew__digest digest;
+    ew__digest_init(&digest);
+    ew__digest_u64(&digest, identity[0]);
+    ew__digest_u64(&digest, identity[1]);
+    ew__digest_u64(&digest, EW__PACK_LAYOUT);
+    for (uint32_t i = 0; i < head->n_matrices; i++) {
+        ew__digest_u64(&digest, head->matrices[i].type);
+        ew__digest_u64(&digest, head->matrices[i].rows);
+        ew__digest_u64(&digest, head->matrices[i].n);
+        ew__digest_u64(&digest, head->matrices[i].bytes);
+    }
+    ew__digest_end(&digest, head->identity);
+}
+
 static ew_status copy_head(struct ew__pack_store *store, const struct ew__pack_request *request,
                            const struct ew__pack_matrix *matrices, uint32_t n) {
     struct ew__pack_head *head = &store->head;
@@ -160,7 +177,7 @@ static ew_status copy_head(struct ew__pack_store *store, const struct ew__pack_r
     if (n != 0)
         memcpy(head->matrices, matrices, n * sizeof *matrices);
     head->n_matrices = n;
-    memcpy(head->identity, request->identity, sizeof head->identity);
+    mix_identity(head, request->identity);
     const char *name = request->path != NULL ? request->path : "";
     const char *slash = strrchr(name, '/');
     if (slash != NULL && slash[1] != '\0')

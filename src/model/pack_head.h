@@ -5,7 +5,7 @@
  *      0      8   "EWPACKED"
  *      8      4   version of this head, 1
  *     12      4   version of the packed layout (EW__PACK_LAYOUT)
- *     16     16   identity of the checkpoint
+ *     16     16   identity of the checkpoint and of the table
  *     32      8   bytes of the file
  *     40      8   offset of the first matrix, a multiple of 4096
  *     48      4   number of matrices

@@ -140,6 +140,7 @@ static ew_status take_buffers(ew_model *model) {
 static ew_status load(const char *path, ew_model *model) {
     const struct ew__model_options options = {.isa = model->options.isa,
                                               .check_finite = model->options.check_finite,
+                                              .no_cache = model->options.no_cache,
                                               .unpacked = model->options.exact};
     EW__TRY(ew__model_open(path, &options, &model->model));
     model->options.isa = NULL; // the caller's string
@@ -242,6 +243,9 @@ ew_status ew_model_get_info(const ew_model *model, ew_model_info *out) {
         .state_bytes = layout->state_floats * sizeof(float),
         .scratch_bytes = model->ws.arena.total + model->arena.total,
         .copied_bytes = model->model.arena.total,
+        .packed_bytes = ew__pack_store_bytes(&model->model.packed),
+        .cache_file = model->model.packed.path,
+        .cache_note = model->model.packed.why_not,
         .prompt_ops_per_token = 2 * ew__model_prompt_macs(&model->model),
         .weight_type = ew__dtype_name(ew__model_main_type(&model->model)),
         .arithmetic = main_arithmetic(model),

@@ -68,6 +68,7 @@ static void the_budget_is_a_number_with_a_unit(void **state) {
     uint64_t usual = ew__cache_dir_budget("/", 0);
     assert_true(usual <= (uint64_t)20000000000);
     assert_true(usual <= ew__disk_free("/") / 2);
+    assert_in_range(ew__cache_dir_budget("/no/such/folder", 0), usual / 2, usual * 2);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         setenv("EDGEWISE_CACHE_MAX", bad[i], 1);
         assert_in_range(ew__cache_dir_budget("/", 0), usual / 2, usual * 2);

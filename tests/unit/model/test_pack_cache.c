@@ -29,7 +29,7 @@ static const struct ew__pack_matrix matrices[n_matrices] = {
     {.type = 8, .rows = 16, .n = 32, .bytes = 64},
 };
 static const struct ew__pack_request usual = {.path = "/models/m.gguf", .identity = {1, 2}};
-static const char usual_file[] = "00000000000000010000000000000002.ewpack";
+static char usual_file[64]; // the name that its file gets
 
 static uint8_t content(uint32_t matrix, uint64_t i) {
     return (uint8_t)(i * 31 + matrix * 7 + 1);
@@ -71,10 +71,21 @@ static bool use(const struct ew__pack_request *request, bool *in_file) {
 
 static struct temp_folder folder;
 
+/* The name of the file that a request leads to. */
+static void file_name(const struct ew__pack_request *request, char name[64]) {
+    struct ew__pack_store store;
+    bool filled;
+    assert_int_equal(ew__pack_store_open(&store, request, matrices, n_matrices, &filled), EW_OK);
+    snprintf(name, 64, "%s", strrchr(store.path, '/') + 1);
+    ew__pack_store_close(&store);
+}
+
 static int begin(void **state) {
     (void)state;
     temp_folder_make(&folder);
-    return setenv("EDGEWISE_CACHE_DIR", folder.path, 1);
+    setenv("EDGEWISE_CACHE_DIR", folder.path, 1);
+    file_name(&usual, usual_file);
+    return 0;
 }
 
 static int end(void **state) {
@@ -192,17 +203,20 @@ static void another_models_file_is_not_used(void **state) {
     struct ew__pack_request other = usual;
     struct ew__pack_matrix changed[n_matrices];
     struct ew__pack_store store;
+    char other_file[64];
     bool in_file, filled;
     other.identity[1] = 3;
+    file_name(&other, other_file);
+    assert_string_not_equal(other_file, usual_file);
     (void)use(&usual, &in_file);
     assert_true(made_then_found(&other));
     assert_int_equal(temp_folder_count(&folder), 2);
     // renamed by somebody
     (void)use(&usual, &in_file);
     size_t n = read_file(bytes, sizeof bytes);
-    temp_write(&folder, "00000000000000010000000000000003.ewpack", bytes, n);
+    temp_write(&folder, other_file, bytes, n);
     assert_true(made_then_found(&other));
-    // the same identity, but matrices that this build packs otherwise
+    // the same checkpoint, but matrices that this build packs otherwise
     for (unsigned field = 0; field < 4; field++) {
         memcpy(changed, matrices, sizeof changed);
         changed[1].type += field == 0;
