@@ -130,6 +130,17 @@ static void print_cache(void) {
     (void)ew_cache_list(print_cache_file, NULL);
 }
 
+static void print_threads(const ew_system_info *system) {
+    printf("cores             %u", system->n_physical);
+    if (system->n_performance != system->n_physical)
+        printf(" (%u fast)", system->n_performance);
+    printf(", %u logical processors", system->n_logical);
+    if (system->cpu_quota != 0)
+        printf(", quota of %u", system->cpu_quota);
+    printf("\nthreads           %u, for prompts %u (%s)\n", system->n_threads,
+           system->n_threads_batch, system->threads_measured ? "measured" : "by cores");
+}
+
 static void print_findings(const ew_system_info *system, const findings *f) {
     char size[TEXT_SIZE_MAX];
     text_size(size, system->memory_bytes);
@@ -139,7 +150,7 @@ static void print_findings(const ew_system_info *system, const findings *f) {
     text_print_line(stdout, system->cpu[0] != '\0' ? system->cpu : "unknown", 200);
     printf("\ninstruction sets  ");
     print_isas(system);
-    printf("threads           %u\n", system->n_threads);
+    print_threads(system);
     printf("memory            %s\n", system->memory_bytes == 0 ? "unknown" : size);
     print_cache();
     printf("problems          %s\n", f->n == 0 ? "none" : "");
@@ -197,6 +208,12 @@ static void json_findings(const ew_system_info *system, const findings *f) {
     json_put_text(&j, "isa", system->isa);
     json_isas(&j, system->isas);
     json_put_count(&j, "threads", system->n_threads);
+    json_put_count(&j, "threads_batch", system->n_threads_batch);
+    json_put_flag(&j, "threads_measured", system->threads_measured);
+    json_put_count(&j, "logical_processors", system->n_logical);
+    json_put_count(&j, "physical_cores", system->n_physical);
+    json_put_count(&j, "performance_cores", system->n_performance);
+    json_put_count(&j, "cpu_quota", system->cpu_quota);
     json_put_count(&j, "memory_bytes", system->memory_bytes);
     json_cache(&j);
     json_key(&j, "problems");

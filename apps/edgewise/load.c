@@ -63,6 +63,7 @@ static ew_kv_type kv_type(const char *word) {
 int load_model(const char *path, const model_args *args, ew_model **out) {
     ew_model_options options = EW_INIT(ew_model_options);
     options.n_threads = (uint32_t)args->threads;
+    options.n_threads_batch = (uint32_t)args->threads_batch;
     options.n_batch = (uint32_t)args->n_batch;
     options.kv_type = kv_type(args->kv);
     options.exact = args->exact;

@@ -7,7 +7,7 @@
 #include "options.h"
 
 typedef struct model_args {
-    uint64_t threads;
+    uint64_t threads, threads_batch; /* 0: what suits the machine; the second: as the first */
     const char *kv; /* "f16", "q8_0", "q4_0", "f32", or NULL for the library's default */
     bool exact, no_cache;
     uint64_t n_batch;
@@ -16,7 +16,9 @@ typedef struct model_args {
 /* Rows of option tables; `args` is the command's struct, with a model_args named `model`. */
 #define OPT_THREADS(args)                                                                          \
     OPT_COUNT(args, model.threads, 't', "threads", "N", 0, 256,                                    \
-              "threads to compute with; 0, the default: all processors")
+              "threads to compute with; 0, the default: what suits the machine, found out once"),  \
+        OPT_COUNT(args, model.threads_batch, 0, "threads-batch", "N", 0, 256,                      \
+                  "threads for the prompt, where they should be others than those that generate")
 #define OPT_KV(args, default_)                                                                     \
     OPT_CHOICE(                                                                                    \
         args, model.kv, "kv", "f16|q8_0|q4_0|f32",                                                 \

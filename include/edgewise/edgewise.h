@@ -72,7 +72,8 @@ typedef enum ew_kv_type {
 
 typedef struct ew_model_options {
     size_t size;
-    uint32_t n_threads; /* 0: all processors that this process may use; at most 256 */
+    uint32_t n_threads; /* 0: what suits the machine, measured once where it offers a choice and
+                           kept in the cache folder; at most 256 */
     uint32_t n_batch;   /* tokens computed in one pass, 1 to 4096; 0: 512 */
     ew_kv_type kv_type; /* keys and values in the cache; default F16 */
     bool exact;        /* f32 activations for quantised weights: slower, the reference arithmetic */
@@ -80,6 +81,8 @@ typedef struct ew_model_options {
     const char *isa;   /* instruction set by name ("scalar", "avx2"...); NULL: the best here, or
                           what the environment variable EDGEWISE_ISA names */
     bool no_cache;     /* keep packed weights in memory instead of a file of the cache folder */
+    uint32_t n_threads_batch; /* for passes of more than one token per session, such as a prompt;
+                                 0: n_threads, or what suits the machine when that is 0 */
 } ew_model_options;
 
 /* Loads a .gguf file (the first of a split one) or a Hugging Face folder. Weights are mapped, not
@@ -89,7 +92,7 @@ typedef struct ew_model_options {
 EW_API ew_status ew_model_load(const char *path, const ew_model_options *options, ew_model **out);
 /* Sessions of the model must have been freed. */
 EW_API void ew_model_free(ew_model *model);
-/* Changes the thread count (0: all processors); no call may be running on the model. */
+/* Changes both thread counts (0: what suits the machine); no call may be running on the model. */
 EW_API ew_status ew_model_set_threads(ew_model *model, uint32_t n_threads);
 
 typedef struct ew_model_info {
@@ -115,6 +118,7 @@ typedef struct ew_model_info {
     uint64_t packed_bytes;  /* weights rearranged for the kernels, in the cache file or in memory */
     const char *cache_file; /* where they are kept; NULL: in memory. Belongs to the model */
     const char *cache_note; /* a sentence: why there is no such file; NULL when there is */
+    uint32_t n_threads_batch; /* threads for passes of more than one token per session */
 } ew_model_info;
 
 /* Fills as much of *out as out->size says. */
@@ -308,10 +312,14 @@ typedef struct ew_system_info {
     const char *isa;                    /* best instruction set that runs here */
     const char *isas;                   /* all of them, comma-separated */
     const char *cpu;                    /* the processor's own name, "" when unknown */
-    uint32_t n_threads;                 /* processors this process may use */
+    uint32_t n_threads;                 /* what a model that is told 0 decodes with */
     uint64_t memory_bytes;              /* of the machine */
     uint64_t rss_bytes, peak_rss_bytes; /* of this process */
     const char *built_with;             /* compiler and libraries */
+    uint32_t n_threads_batch;           /* the same for prompts */
+    bool threads_measured;              /* both counts were tried out here, not taken from cores */
+    uint32_t n_logical, n_physical, n_performance; /* processors, cores, cores of the fast kind */
+    uint32_t cpu_quota; /* processors that the control group grants; 0: no limit */
 } ew_system_info;
 EW_API ew_status ew_system_get_info(ew_system_info *out);
 

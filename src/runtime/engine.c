@@ -3,10 +3,12 @@
 #include "runtime/engine.h"
 
 #include "base/limits.h"
+#include "base/cache_dir.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/size.h"
+#include "runtime/threads.h"
 #include "kernels/probe.h"
 
 #include <stddef.h>
@@ -36,10 +38,13 @@ static ew_status read_options(const ew_model_options *from, ew_model_options *to
     to->size = sizeof *to;
     if (to->n_batch == 0)
         to->n_batch = default_batch;
-    if (to->n_batch > max_batch || to->n_threads > EW__THREADS_MAX)
-        return ew__fail(EW_ARGUMENT,
-                        "n_batch %u or n_threads %u is out of range (at most %d and %u)",
-                        to->n_batch, to->n_threads, max_batch, EW__THREADS_MAX);
+    if (to->n_batch > max_batch || to->n_threads > EW__THREADS_MAX ||
+        to->n_threads_batch > EW__THREADS_MAX)
+        return ew__fail(
+            EW_ARGUMENT,
+            "n_batch %u, n_threads %u or n_threads_batch %u is out of range (at most %d "
+            "and %u)",
+            to->n_batch, to->n_threads, to->n_threads_batch, max_batch, EW__THREADS_MAX);
     if (to->kv_type > EW_KV_Q4_0)
         return ew__fail(EW_ARGUMENT, "unknown kv_type %d", (int)to->kv_type);
     return EW_OK;
@@ -109,6 +114,30 @@ static ew__dtype kv_dtype(ew_kv_type type) {
     }
 }
 
+static ew_status start_threads(ew_model *model, uint32_t n_threads, uint32_t n_batch) {
+    struct ew__thread_counts counts = {n_batch != 0 ? n_batch : n_threads, n_threads, false};
+    if (n_threads == 0) {
+        struct ew__cores cores;
+        char *dir;
+        ew__cores_read(&cores);
+        if (model->options.no_cache || ew__cache_dir_path(&dir) != EW_OK)
+            dir = NULL;
+        ew__threads_choose(dir, &cores, model->model.kernels, &counts);
+        ew__free(dir);
+        counts.batch = n_batch != 0 ? n_batch : counts.batch;
+    }
+    struct ew__pool *pool;
+    uint32_t most = counts.batch > counts.decode ? counts.batch : counts.decode;
+    EW__TRY(ew__pool_new(most, ew__forward_scratch_bytes(&model->model), &pool));
+    pthread_mutex_lock(&model->compute);
+    ew__pool_free(model->pool);
+    model->pool = model->ws.pool = pool;
+    model->n_decode = counts.decode;
+    model->n_batch = counts.batch;
+    pthread_mutex_unlock(&model->compute);
+    return EW_OK;
+}
+
 static ew_status take_buffers(ew_model *model) {
     const struct ew__config *c = model->model.config;
     size_t T = model->options.n_batch;
@@ -123,8 +152,7 @@ static ew_status take_buffers(ew_model *model) {
         .kv_type = kv,
         .exact = model->options.exact,
     };
-    EW__TRY(ew__pool_new(model->options.n_threads, ew__forward_scratch_bytes(&model->model),
-                         &model->pool));
+    EW__TRY(start_threads(model, model->options.n_threads, model->options.n_threads_batch));
     EW__TRY(ew__workspace_init(&model->ws, &model->model, model->pool, &options));
     model->hidden = ew__arena_alloc(&model->arena, T * c->n_embd * sizeof(float));
     model->logits_many =
@@ -187,15 +215,11 @@ void ew_model_free(ew_model *model) {
 }
 
 ew_status ew_model_set_threads(ew_model *model, uint32_t n_threads) {
-    struct ew__pool *pool;
     if (model == NULL || n_threads > EW__THREADS_MAX)
         return ew__fail(EW_ARGUMENT, "n_threads must be at most %u", EW__THREADS_MAX);
-    EW__TRY(ew__pool_new(n_threads, ew__forward_scratch_bytes(&model->model), &pool));
-    pthread_mutex_lock(&model->compute);
-    ew__pool_free(model->pool);
-    model->pool = model->ws.pool = pool;
+    EW__TRY(start_threads(model, n_threads, 0));
     model->options.n_threads = n_threads;
-    pthread_mutex_unlock(&model->compute);
+    model->options.n_threads_batch = 0;
     return EW_OK;
 }
 
@@ -235,7 +259,8 @@ ew_status ew_model_get_info(const ew_model *model, ew_model_info *out) {
         .has_tokenizer = model->tokenizer != NULL,
         .tied_head = c->tied,
         .eos_token = model->n_stop_tokens > 0 ? model->stop_tokens[0] : -1,
-        .n_threads = ew__pool_threads(model->pool),
+        .n_threads = model->n_decode,
+        .n_threads_batch = model->n_batch,
         .isa = model->model.kernels->isa,
         .weight_bytes = ew__model_weight_bytes(&model->model),
         .bytes_per_token = ew__model_bytes_per_token(&model->model),

@@ -2,11 +2,14 @@
 /* What the library knows about the machine. */
 #include "edgewise/edgewise.h"
 
+#include "base/cache_dir.h"
 #include "base/cores.h"
+#include "base/mem.h"
 #include "base/os.h"
 #include "base/size.h"
 #include "base/status.h"
 #include "kernels/kernels.h"
+#include "runtime/threads.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -52,12 +55,26 @@ ew_status ew_system_get_info(ew_system_info *out) {
     read_cpu_name(cpu, sizeof cpu);
     list_isas(isas, sizeof isas);
     struct ew__cores cores;
+    struct ew__thread_counts counts;
+    char *dir;
     ew__cores_read(&cores);
+    if (ew__cache_dir_path(&dir) != EW_OK)
+        dir = NULL;
+    ew__threads_known(dir, &cores,
+                      ew__kernels_select(ew__kernels_isa_name(ew__kernels_isa_count() - 1)),
+                      &counts);
+    ew__free(dir);
     ew_system_info info = {.size = out->size,
                            .isa = ew__kernels_isa_name(ew__kernels_isa_count() - 1),
                            .isas = isas,
                            .cpu = cpu,
-                           .n_threads = ew__cores_threads(&cores),
+                           .n_threads = counts.decode,
+                           .n_threads_batch = counts.batch,
+                           .threads_measured = counts.measured,
+                           .n_logical = cores.logical,
+                           .n_physical = cores.physical,
+                           .n_performance = cores.performance,
+                           .cpu_quota = cores.quota,
                            .memory_bytes = ew__memory_bytes(),
                            .rss_bytes = ew__rss_bytes(),
                            .peak_rss_bytes = ew__peak_rss_bytes(),
