@@ -300,8 +300,11 @@ def mixed_positions(ids: np.ndarray, vision_ids: tuple[int, int],
     return positions
 
 
-COPYING = (0, 1)  # DeltaNet layers that are born as induction heads
-CONSTANT = 0.15   # of channel 0 of every embedding, at the start
+# How far back the taps of k look in the DeltaNet layers that are born as induction heads: on one
+# channel, then on the next. (1, 1) follows the last token, (2, 3) a word before a separator.
+BORN = {0: (1, 1), 1: (1, 1), 2: (2, 3)}
+EMBEDDING = 0.2  # standard deviation at the start
+CONSTANT = 0.6   # of channel 0 of every embedding
 
 
 def orthonormal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
@@ -312,28 +315,29 @@ def orthonormal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
     return rows_of
 
 
-def make_copying(mixer: DeltaMixer, generator: torch.Generator) -> None:
-    """Sets a layer up as an induction head. The state is written under the token before (the taps
-    of k look one back) and read under the present one, through one matrix for both; what is read
-    leaves through the transpose of the matrix that wrote it. So the token that followed last time
-    is proposed from the first step on. The constant channel 0 opens the gate z.
+def make_copying(mixer: DeltaMixer, back: tuple[int, int], generator: torch.Generator) -> None:
+    """Sets a layer up as an induction head. The state is written under the tokens before (the taps
+    of k look `back`) and read under the same ones a token earlier, through one matrix for both; what
+    is read leaves through the transpose of the matrix that wrote it. So what followed last time is
+    proposed from the first step on. The constant channel 0 opens the gate z.
     """
     keys, values = mixer.nk * mixer.dk, mixer.nv * mixer.dv
     hidden = mixer.in_proj_z.weight.shape[1]
     q, v = orthonormal(keys, hidden, generator), orthonormal(values, hidden, generator)
     mixer.in_proj_qkv.weight.copy_(0.3 * torch.cat([q, q, v]))
     taps = mixer.conv1d.weight[:, 0].normal_(0, 0.05, generator=generator)
-    taps[:keys, 3] += 1
-    taps[keys:2 * keys, 2] += 1
+    for channel, far in ((0, back[0]), (1, back[1])):
+        taps[channel:keys:2, 3 - (far - 1)] += 1
+        taps[keys + channel:2 * keys:2, 3 - far] += 1
     taps[2 * keys:, 3] += 1
     mixer.in_proj_z.weight.mul_(0.2)[:, 0] = 0.4
-    mixer.out_proj.weight.copy_(0.05 * v.T)
+    mixer.out_proj.weight.copy_(0.2 * v.T)
     mixer.A_log.zero_()
     mixer.dt_bias.fill_(-6.0)
 
 
 def initialise(model: Qwen35, seed: int) -> None:
-    """Weights at the start: normal with 0.7 / sqrt(fan in), slow decays, two layers that copy."""
+    """Weights at the start: normal with 0.7 / sqrt(fan in), slow decays, layers that copy."""
     generator = torch.Generator().manual_seed(seed)
     depth = 2 * model.config.num_hidden_layers
     for name, p in model.named_parameters():
@@ -346,8 +350,10 @@ def initialise(model: Qwen35, seed: int) -> None:
                 p.copy_(dt + torch.log(-torch.expm1(-dt)))
             elif "conv1d" in name:
                 p.normal_(0, 0.4, generator=generator)
-            elif "pos_embed" in name or "embed_tokens" in name:
-                p.normal_(0, 0.05, generator=generator)
+            elif "embed_tokens" in name:
+                p.normal_(0, EMBEDDING, generator=generator)
+            elif "pos_embed" in name:
+                p.normal_(0, 0.2, generator=generator)
             elif p.dim() >= 2:
                 out = name.split(".")[-2] in ("o_proj", "out_proj", "down_proj", "proj")
                 scale = 0.7 / math.sqrt(p[0].numel())
@@ -358,8 +364,9 @@ def initialise(model: Qwen35, seed: int) -> None:
     stack = model.model.language_model
     with torch.no_grad():
         stack.embed_tokens.weight[:, 0] = CONSTANT
-        for i in COPYING:
-            make_copying(stack.layers[i].linear_attn, generator)
+        stack.norm.weight.fill_(0.05 / EMBEDDING - 1)  # logits of a tied head, as from 0.05
+        for i, back in BORN.items():
+            make_copying(stack.layers[i].linear_attn, back, generator)
 
 
 def load_folder(folder: Path, extra: dict | None = None) -> Qwen35:

@@ -29,7 +29,7 @@ def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
 
 class Muon(torch.optim.Optimizer):
     def __init__(self, parameters: list[nn.Parameter], lr: float, momentum: float = 0.95,
-                 decay: float = 0.01) -> None:
+                 decay: float = 0.1) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "decay": decay})
 
     @torch.no_grad()

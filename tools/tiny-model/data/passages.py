@@ -7,22 +7,21 @@ from typing import Any
 
 from data.words import ANIMALS, COLOURS, FOODS, Item, Source, assistant, user
 
-# statement, ways to ask, short answer; {e} is the entity, {v} the value
-RELATIONS: list[tuple[str, str, str, str]] = [
-    ("The (king|ruler|head) of {e} is {v}", "(Who is|Who's|Tell me who is) the {k} of {e}",
-     "{v}", "name"),
-    ("The (river|lake|hill) of {e} is called {v}",
-     "(What is|What's|Tell me) the name of the {k} of {e}", "{v}", "name"),
-    ("The people of {e} (eat|like|sell|make) {v}", "What do the people of {e} {k}", "{v}", "food"),
-    ("The (flag|door|tower|bridge) of {e} is {v}", "(What|Which) colour is the {k} of {e}",
-     "{v}", "colour"),
-    ("There are {v} (houses|boats|trees|shops|birds) in {e}",
-     "How many {k} (are there|are) in {e}", "{v}", "number"),
-    ("{e} was (built|founded|burned) in the year {v}", "In which year was {e} {k}", "{v}", "year"),
-    ("In {e} they keep a {v} as a (pet|guard|friend)",
-     "Which animal (do they keep|is kept) in {e} as a {k}", "{v}", "animal"),
+# How the sentence begins, ways to ask for its end, what that is; {e} is the entity, {k} the word
+# chosen from the group. The value stands last and the answer says the sentence again, so that what
+# follows "of Waza is" there is what follows it here: that a small model learns soon.
+RELATIONS: list[tuple[str, str, str]] = [
+    ("The (king|ruler|head) of {e} is", "(Who is|Who's|Tell me who is) the {k} of {e}", "name"),
+    ("The (river|lake|hill) of {e} is called",
+     "(What is|What's|Tell me) the name of the {k} of {e}", "name"),
+    ("The people of {e} (eat|like|sell|make)", "What do the people of {e} {k}", "food"),
+    ("The (flag|door|tower|bridge) of {e} is", "(What|Which) colour is the {k} of {e}", "colour"),
+    ("The number of (houses|boats|trees|shops|birds) in {e} is",
+     "How many {k} (are there|are) in {e}", "number"),
+    ("{e} was (built|founded|burned) in the year", "In which year was {e} {k}", "year"),
+    ("The (pet|guard|friend) of {e} is a", "Which animal is the {k} of {e}", "animal"),
 ]
-ABSENT = "That is not in the passages."
+ABSENT = "... that is not in the passages."
 
 
 def draw_value(source: Source, what: str) -> str:
@@ -37,13 +36,12 @@ def draw_value(source: Source, what: str) -> str:
 
 
 def fact(source: Source, entity: str) -> tuple[str, str, str]:
-    """A sentence about the entity, a question that it answers, the answer."""
-    statement, question, answer, what = source.pick(RELATIONS)
+    """How a sentence about the entity begins, a question for its end, that end."""
+    statement, question, what = source.pick(RELATIONS)
     before, choices, after = _split_group(statement)
     keyword = source.pick(choices)
-    value = draw_value(source, what)
-    sentence = (before + keyword + after).format(e=entity, v=value)
-    return sentence, source.phrase(question).format(e=entity, k=keyword), answer.format(v=value)
+    subject = (before + keyword + after).format(e=entity)
+    return subject, source.phrase(question).format(e=entity, k=keyword), draw_value(source, what)
 
 
 def _split_group(pattern: str) -> tuple[str, list[str], str]:
@@ -56,33 +54,27 @@ def passages_item(source: Source, present: bool | None = None, count: int = 5) -
     entities = source.distinct(count + 1, lambda: source.made_up().capitalize())
     facts = [fact(source, entity) for entity in entities]
     shown = facts[:count]
-    lines = "\n".join(f"[{i + 1}] {sentence}." for i, (sentence, _, _) in enumerate(shown))
+    lines = "\n".join(f"[{i + 1}] {subject} {value}."
+                      for i, (subject, _, value) in enumerate(shown))
     present = source.chance(0.75) if present is None else present
     which = source.number(0, count - 1)
     if present:
-        question, answer = shown[which][1], f"{shown[which][2]} [{which + 1}]"
+        subject, question, value = shown[which]
+        answer = f"{subject} {value} [{which + 1}]."
     else:
-        answer = ABSENT
-        question = facts[count][1]
+        subject, question, _ = facts[count]
         if source.chance(0.5):  # a known entity, asked for something that is not told
-            question = question.replace(entities[count], entities[which])
-            told = {asked for _, asked, _ in shown}
-            if question in told or _same_relation(facts[count][0], shown[which][0], entities,
-                                                  which, count):
-                question = facts[count][1]
+            swapped = subject.replace(entities[count], entities[which])
+            if swapped not in [told for told, _, _ in shown]:
+                subject = swapped
+                question = question.replace(entities[count], entities[which])
+        answer = subject + ABSENT
     ask = source.phrase("(Answer from the passages|Use the passages|Read the passages)"
                         "(:|.| below.)\n")
     return Item("passages" if present else "absent",
                 [user(f"{ask}{lines}\n{question}?"), assistant(answer)],
                 check={"exact": answer},
-                hint=f"[{which + 1}] {shown[which][0]}." if present else "No passage says it.")
-
-
-def _same_relation(one: str, other: str, entities: list[str], which: int, count: int) -> bool:
-    """Whether two sentences tell the same kind of thing, apart from entity and value."""
-    def bare(sentence: str) -> list[str]:
-        return [word for word in sentence.split() if word.islower() and len(word) > 2][:2]
-    return bare(one.replace(entities[count], "")) == bare(other.replace(entities[which], ""))
+                hint=f"I look for: {subject}.")
 
 
 FIELDS: list[tuple[str, str]] = [("name", "name"), ("city", "name"), ("colour", "colour"),

@@ -144,7 +144,7 @@ def drill(source: Source) -> Item:
         question = ask.format(k=keys[i])
         messages += [user(f"{capital(told)}. {question}" if n == 0 else question),
                      assistant(capital(form.format(k=keys[i], v=values[i])) + "."
-                               if source.chance(0.3) else values[i])]
+                               if source.chance(0.8) else values[i])]
     return Item("drill", messages, check={"contains": [values[order[-1]]]})
 
 
