@@ -10,6 +10,7 @@
 #include "formats/safetensors.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* --- identity --- */
@@ -126,10 +127,9 @@ static ew_status begin_file(struct ew__pack_store *store, const char *dir) {
 
 /* --- memory --- */
 
-/* Keeps the last message as the reason; without memory for it, an empty one. */
 static void give_up_file(struct ew__pack_store *store, const char *reason) {
     ew__log(EW__LOG_INFO, "packed weights are kept in memory, not in a cache file: %s", reason);
-    store->why_not = ew__strndup(reason, strlen(reason));
+    snprintf(store->why_not, sizeof store->why_not, "%s", reason);
     ew__free(store->path);
     store->path = NULL;
 }
@@ -252,7 +252,6 @@ void ew__pack_store_close(struct ew__pack_store *store) {
     ew__free(store->head.matrices);
     ew__free((void *)(uintptr_t)store->head.name.bytes);
     ew__free(store->path);
-    ew__free(store->why_not);
     *store = (struct ew__pack_store){0};
 }
 

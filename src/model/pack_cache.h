@@ -26,7 +26,7 @@ struct ew__pack_store {
     uint8_t *memory;             /* without a file */
     uint8_t *base;               /* the first matrix: in the map, the file being made, or memory */
     char *path;                  /* of the cache file; NULL without one */
-    char *why_not;               /* a sentence: why there is none; NULL with one */
+    char why_not[256];           /* a sentence: why there is none; "" with one */
     uint64_t begun_ns;
 };
 

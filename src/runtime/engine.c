@@ -270,7 +270,7 @@ ew_status ew_model_get_info(const ew_model *model, ew_model_info *out) {
         .copied_bytes = model->model.arena.total,
         .packed_bytes = ew__pack_store_bytes(&model->model.packed),
         .cache_file = model->model.packed.path,
-        .cache_note = model->model.packed.why_not,
+        .cache_note = model->model.packed.why_not[0] != '\0' ? model->model.packed.why_not : NULL,
         .prompt_ops_per_token = 2 * ew__model_prompt_macs(&model->model),
         .weight_type = ew__dtype_name(ew__model_main_type(&model->model)),
         .arithmetic = main_arithmetic(model),

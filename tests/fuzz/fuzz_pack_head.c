@@ -47,6 +47,8 @@ static void mend_digest(uint8_t *bytes, size_t size) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (size == 0)
+        return 0;
     uint8_t *bytes = fuzz_copy(data, size);
     read_head(bytes, size);
     if (size >= table_at) {

@@ -62,7 +62,7 @@ static bool use(const struct ew__pack_request *request, bool *in_file) {
         assert_int_equal(ew__pack_store_seal(&store), EW_OK);
     }
     assert_true(holds(&store));
-    assert_int_equal(store.path != NULL, store.why_not == NULL);
+    assert_int_equal(store.path != NULL, store.why_not[0] == '\0');
     assert_true(ew__pack_store_bytes(&store) >= 2304 + 6721 + 64);
     *in_file = store.path != NULL;
     ew__pack_store_close(&store);
@@ -289,7 +289,6 @@ static void stays_in_memory(const struct ew__pack_request *request, const char *
     assert_int_equal(ew__pack_store_open(&store, request, matrices, n_matrices, &filled), EW_OK);
     assert_false(filled);
     assert_null(store.path);
-    assert_non_null(store.why_not);
     if (strstr(store.why_not, why) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", store.why_not, why);
     fill(&store);
