@@ -14,6 +14,7 @@ import argparse
 import csv
 import math
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -214,6 +215,9 @@ class Trainer:
 
 def run(trainer: Trainer, arguments: argparse.Namespace) -> None:
     preset = trainer.preset
+    stop: list[int] = []  # a signal that asks for an end: the step is finished and saved
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda which, _: stop.append(which))
     workers = arguments.workers if arguments.workers is not None else (
         0 if arguments.device == "cpu" else max(1, (os.cpu_count() or 2) - 2))
     began = saved = reported = time.monotonic()
@@ -228,9 +232,11 @@ def run(trainer: Trainer, arguments: argparse.Namespace) -> None:
         if now - saved > 180:
             trainer.save()
             saved = now
-        if arguments.minutes and now - began > 60 * arguments.minutes:
+        if stop or (arguments.minutes and now - began > 60 * arguments.minutes):
             break
     trainer.save()
+    if stop:
+        sys.exit(128 + stop[0])
 
 
 def main() -> int:
