@@ -67,6 +67,10 @@ function(ew_kernel_variants)
   elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
     ew_kernel_variant(neon)
     ew_kernel_variant(neon_dotprod -march=armv8.2-a+dotprod)
+    check_c_compiler_flag(-march=armv8.2-a+dotprod+i8mm EW_HAVE_I8MM) # GCC 10, Clang 11
+    if(EW_HAVE_I8MM)
+      ew_kernel_variant(neon_i8mm -march=armv8.2-a+dotprod+i8mm)
+    endif()
   endif()
 endfunction()
 

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#if defined(__APPLE__) && !defined(_DARWIN_C_SOURCE)
+#define _DARWIN_C_SOURCE /* sysctlbyname */
+#endif
+
 #include "kernels/cpu.h"
 
 #if defined(__x86_64__) || defined(__i386__)
@@ -46,6 +50,9 @@ struct ew__cpu ew__cpu_detect(void) {
 #include <sys/auxv.h>
 #define HWCAP_BIT_ASIMD   (1ul << 1) /* arch/arm64/include/uapi/asm/hwcap.h */
 #define HWCAP_BIT_DOTPROD (1ul << 20)
+#define HWCAP2_BIT_I8MM   (1ul << 13)
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 struct ew__cpu ew__cpu_detect(void) {
@@ -54,8 +61,13 @@ struct ew__cpu ew__cpu_detect(void) {
     unsigned long caps = getauxval(AT_HWCAP);
     cpu.neon = (caps & HWCAP_BIT_ASIMD) != 0;
     cpu.dotprod = cpu.neon && (caps & HWCAP_BIT_DOTPROD) != 0;
+    cpu.i8mm = cpu.dotprod && (getauxval(AT_HWCAP2) & HWCAP2_BIT_I8MM) != 0;
 #elif defined(__APPLE__)
     cpu.dotprod = true; /* every Apple arm64 processor since A13 and M1 */
+    int has = 0;
+    size_t size = sizeof has;
+    if (sysctlbyname("hw.optional.arm.FEAT_I8MM", &has, &size, NULL, 0) == 0)
+        cpu.i8mm = has != 0;
 #endif
     return cpu;
 }

@@ -11,6 +11,7 @@ struct ew__cpu {
     bool avx512vnni; /* AVX-512 F, BW, DQ, VL and VNNI, with the zmm registers enabled */
     bool neon;       /* Armv8 Advanced SIMD */
     bool dotprod;    /* Armv8.2 SDOT and UDOT */
+    bool i8mm;       /* the above and Armv8.6 SMMLA */
 };
 
 struct ew__cpu ew__cpu_detect(void);

@@ -27,6 +27,9 @@ fill_fn ew__kernels_fill_neon;
 #ifdef EW_HAVE_KERNELS_neon_dotprod
 fill_fn ew__kernels_fill_neon_dotprod;
 #endif
+#ifdef EW_HAVE_KERNELS_neon_i8mm
+fill_fn ew__kernels_fill_neon_i8mm;
+#endif
 
 #define TABLES_MAX 5
 static struct ew__kernels tables[TABLES_MAX];
@@ -62,6 +65,9 @@ static void build(void) {
 #endif
 #ifdef EW_HAVE_KERNELS_neon_dotprod
     push(cpu.dotprod, ew__kernels_fill_neon_dotprod);
+#endif
+#ifdef EW_HAVE_KERNELS_neon_i8mm
+    push(cpu.i8mm, ew__kernels_fill_neon_i8mm);
 #endif
 }
 

@@ -4,12 +4,11 @@
 
 #include "kernels/avx2/packed.h"
 
-#define PACKED_SIGNED  false
-#define STREAM_REGS(T) ((T) > 2 ? 1u : 2u)
-#define TILE_REGS      2u
-#ifndef TILE_TOKENS
-#define TILE_TOKENS 4u
-#endif
+#define PACKED_SIGNED          false
+#define STREAM_REGS(T)         ((T) > 2 ? 1u : 2u)
+#define TILE_REGS              2u
+#define TILE_TOKENS            4u
+#define PACKED_ADDS_IN_16_BITS 0
 
 EW__INLINE bytes bytes_wide(bytes x) {
     return x;

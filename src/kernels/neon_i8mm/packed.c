@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Few tokens go as with dot products; tiles multiply byte matrices. */
+#include "kernels/neon_i8mm/isa.h"
+
+#include "kernels/neon_dotprod/dots.h"
+
+#define STREAM_REGS(T)         ((T) > 2 ? 2u : 4u)
+#define TILE_REGS              2u
+#define TILE_TOKENS            4u
+#define PACKED_ADDS_IN_16_BITS 0
+#define TILE_INC               "kernels/neon_i8mm/tile.inc"
+
+#include "kernels/simd/packed.inc"
