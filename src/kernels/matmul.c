@@ -194,9 +194,7 @@ static void quantise_rests(void *context, size_t begin, size_t end, void *scratc
     for (size_t j = begin; j < end; j++) {
         const float *x = job->x + j * job->ldx, *d = q->d + j * (q->n_pad / 32);
         const int8_t *first = q->q + j * q->n_pad;
-        for (size_t b = 0; b < job->n / 32; b++)
-            for (size_t k = 32 * b; k < 32 * b + 32; k++)
-                left[k] = x[k] - d[b] * (float)first[k];
+        job->kernels->quantise_left(x, first, d, left, job->n);
         quantise_row(job->kernels, left, job->n, q, j + q->rest);
     }
 }

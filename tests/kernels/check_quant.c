@@ -132,6 +132,28 @@ void check_quantise_act(struct check *c) {
     quantise_case(c, 2560);
 }
 
+/* Bit-equal to two rounded operations, into a buffer of its own or in place. */
+void check_quantise_left(struct check *c) {
+    for (size_t trial = 0; trial < 40; trial++) {
+        size_t n = 32 * (1 + check_below(c, 20));
+        enum distribution kind = check_distribution(c);
+        check_begin(c, "n %zu x %s", n, check_distribution_name(kind));
+        float *x = check_floats(c, n), *d = check_floats(c, n / 32), *want = check_floats(c, n);
+        int8_t *q = check_buffer(c, n, 1);
+        check_fill(c, kind, x, n);
+        check_fill(c, kind, d, n / 32);
+        for (size_t i = 0; i < n; i++) {
+            q[i] = (int8_t)((int)check_below(c, 255) - 127);
+            float part = (float)((double)d[i / 32] * q[i]);
+            want[i] = (float)((double)x[i] - (double)part);
+        }
+        float *y = check_below(c, 2) ? x : check_floats(c, n);
+        c->k->quantise_left(x, q, d, y, n);
+        check_bits(c, "y", y, want, n * sizeof *y);
+        check_end(c);
+    }
+}
+
 static void half_case(struct check *c, size_t n, double range) {
     check_begin(c, "n %zu range %g", n, range);
     float *x = check_floats(c, n);

@@ -59,3 +59,12 @@ void K(quantise_act)(const float *x, size_t n, size_t n_pad, int8_t *q, float *d
         dsum[b] = d[b] * (float)(isum[2 * b] + isum[2 * b + 1]);
     }
 }
+
+void K(quantise_left)(const float *x, const int8_t *q, const float *d, float *y, size_t n) {
+    for (size_t i = 0; i < n; i += 8) {
+        __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)(q + i));
+        __m256 part = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+                                    _mm256_set1_ps(d[i / 32]));
+        _mm256_storeu_ps(y + i, _mm256_sub_ps(_mm256_loadu_ps(x + i), part));
+    }
+}

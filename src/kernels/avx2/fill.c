@@ -7,6 +7,7 @@ void K(kernels_fill)(struct ew__kernels *table) {
     fill_templates(table);
     table->mul_u8 = K(mul_u8);
     table->quantise_act = K(quantise_act);
+    table->quantise_left = K(quantise_left);
 #define EW__SET_UNPACK(type, suffix) table->unpack[EW__##type] = K(unpack_##suffix);
     EW__BLOCK_MAP(EW__SET_UNPACK)
 #undef EW__SET_UNPACK

@@ -52,3 +52,12 @@ void K(quantise_act)(const float *x, size_t n, size_t n_pad, int8_t *q, float *d
         isum[2 * b] = isum[2 * b + 1] = 0;
     }
 }
+
+void K(quantise_left)(const float *x, const int8_t *q, const float *d, float *y, size_t n) {
+    for (size_t i = 0; i < n; i += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(q + i));
+        __m512 part = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)),
+                                    _mm512_set1_ps(d[i / 32]));
+        _mm512_storeu_ps(y + i, _mm512_sub_ps(_mm512_loadu_ps(x + i), part));
+    }
+}

@@ -7,6 +7,7 @@ void K(kernels_fill)(struct ew__kernels *table) {
     fill_templates(table);
     table->mul_u8 = K(mul_u8);
     table->quantise_act = K(quantise_act);
+    table->quantise_left = K(quantise_left);
 #define EW__SET_PACKED(type, tag, columns, cell, half, offset, min, per_scale)                     \
     table->mul_packed[EW__##type] = K(mul_packed_##tag);
     EW__PACKED_MAP(EW__SET_PACKED)

@@ -44,3 +44,14 @@ void K(quantise_act)(const float *x, size_t n, size_t n_pad, int8_t *q, float *d
         dsum[b] = d[b] * (float)(isum[2 * b] + isum[2 * b + 1]);
     }
 }
+
+void K(quantise_left)(const float *x, const int8_t *q, const float *d, float *y, size_t n) {
+    for (size_t i = 0; i < n; i += 8) {
+        int16x8_t words = vmovl_s8(vld1_s8(q + i));
+        vec unit = vec_set(d[i / 32]);
+        vec low = vec_mul(vcvtq_f32_s32(vmovl_s16(vget_low_s16(words))), unit);
+        vec high = vec_mul(vcvtq_f32_s32(vmovl_s16(vget_high_s16(words))), unit);
+        vec_store(y + i, vec_sub(vec_load(x + i), low));
+        vec_store(y + i + 4, vec_sub(vec_load(x + i + 4), high));
+    }
+}

@@ -7,6 +7,7 @@ void K(kernels_fill)(struct ew__kernels *table) {
     fill_templates(table);
     table->mul_u8 = K(mul_u8);
     table->quantise_act = K(quantise_act);
+    table->quantise_left = K(quantise_left);
     table->unpack[EW__Q4_0] = K(unpack_q4_0);
     table->unpack[EW__Q8_0] = K(unpack_q8_0);
     table->unpack[EW__Q4_K] = K(unpack_q4_k);

@@ -44,6 +44,11 @@ void K(quantise_act)(const float *x, size_t n, size_t n_pad, int8_t *q, float *d
         dsum[b] = d[b] * (float)(isum[2 * b] + isum[2 * b + 1]);
 }
 
+void K(quantise_left)(const float *x, const int8_t *q, const float *d, float *y, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] - d[i / 32] * (float)q[i];
+}
+
 void K(to_f16)(const float *x, uint16_t *y, size_t n) {
     for (size_t i = 0; i < n; i++)
         y[i] = ew__half_of(x[i]);

@@ -48,7 +48,7 @@ static int remove_one(const char *path, const struct stat *facts, int kind, stru
 
 static int machine_begin(void **state) {
     (void)state;
-    strcpy(strrchr(root, '-'), "-XXXXXX");
+    memcpy(root + sizeof root - sizeof "XXXXXX", "XXXXXX", sizeof "XXXXXX");
     for (unsigned i = 0; i < ALL; i++)
         allowed[i] = false;
     return mkdtemp(root) == NULL;
