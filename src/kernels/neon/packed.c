@@ -51,3 +51,4 @@ EW__INLINE sums dots_end(struct dots dots, const int32_t *start) {
 }
 
 #include "kernels/simd/packed.inc"
+#include "kernels/simd/packed_tile_dots.inc"

@@ -9,3 +9,4 @@
 #define PACKED_ADDS_IN_16_BITS 0
 
 #include "kernels/simd/packed.inc"
+#include "kernels/simd/packed_tile_dots.inc"

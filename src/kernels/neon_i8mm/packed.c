@@ -8,6 +8,6 @@
 #define TILE_REGS              2u
 #define TILE_TOKENS            4u
 #define PACKED_ADDS_IN_16_BITS 0
-#define TILE_INC               "kernels/neon_i8mm/tile.inc"
 
 #include "kernels/simd/packed.inc"
+#include "kernels/neon_i8mm/tile.inc"
