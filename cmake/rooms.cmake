@@ -13,7 +13,8 @@ target_compile_options(ew_flags INTERFACE
 # GCC's manual advises against -Werror with sanitizers: their instrumentation brings false warnings.
 if(EW_WERROR AND NOT EW_SANITIZE)
   # -O3 makes GCC guess wrongly about values that a status guards.
-  target_compile_options(ew_flags INTERFACE -Werror -Wno-error=maybe-uninitialized)
+  target_compile_options(ew_flags INTERFACE -Werror
+    $<$<C_COMPILER_ID:GNU>:-Wno-error=maybe-uninitialized>)
 endif()
 target_compile_definitions(ew_flags INTERFACE _POSIX_C_SOURCE=200809L _DEFAULT_SOURCE
   EW_VERSION="${PROJECT_VERSION}")
