@@ -92,7 +92,7 @@ static void writes_are_visible_after_the_run(void **state) {
 /* Threads that are not used take nothing, and come back when they are. */
 struct owners {
     atomic_uint scratches; /* different scratch memories seen, by a mark in each */
-    uint32_t mark;
+    uint32_t mark, expected;
 };
 
 static void mark_scratch(void *context, size_t begin, size_t end, void *scratch) {
@@ -101,8 +101,11 @@ static void mark_scratch(void *context, size_t begin, size_t end, void *scratch)
     if (*(uint32_t *)scratch != owners->mark)
         atomic_fetch_add(&owners->scratches, 1);
     *(uint32_t *)scratch = owners->mark;
-    struct timespec pause = {0, 200000}; /* time for the others to join */
-    nanosleep(&pause, NULL);
+    struct timespec pause = {0, 200000}; /* until the others have joined: a busy machine is slow */
+    int rounds = 0;
+    do
+        nanosleep(&pause, NULL);
+    while (atomic_load(&owners->scratches) < owners->expected && rounds++ < 100000);
 }
 
 static void only_the_threads_in_use_take_part(void **state) {
@@ -114,8 +117,8 @@ static void only_the_threads_in_use_take_part(void **state) {
         uint32_t expected = counts[i] == 0 || counts[i] > 4 ? 4 : counts[i];
         ew__pool_use(pool, counts[i]);
         assert_int_equal(ew__pool_threads(pool), expected);
-        struct owners owners = {.mark = 1000 + i};
-        ew__pool_run(pool, 256, 1, mark_scratch, &owners);
+        struct owners owners = {.mark = 1000 + i, .expected = expected};
+        ew__pool_run(pool, 64, 1, mark_scratch, &owners);
         assert_int_equal(owners.scratches, expected);
     }
     ew__pool_free(pool);
