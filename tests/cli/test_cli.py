@@ -571,10 +571,11 @@ class Selftest(Case):
         told = self.done_json("selftest", path("bare.gguf"), "--tokens", "530", "--json", timeout=800)
         self.assertTrue(told["passed"])
         self.assertEqual(told["failed"], 0)
-        self.assertEqual(len(told["checks"]), 4 * 17)
+        pairs = ({(kv, exact) for kv in ("f16", "f32") for exact in (False, True)}
+                 | {("q8_0", False), ("q4_0", False)})
+        self.assertEqual(len(told["checks"]), len(pairs) * 17)
         self.assertTrue(all(check["passed"] for check in told["checks"]))
-        self.assertEqual({(c["kv"], c["exact"]) for c in told["checks"]},
-                         {(kv, exact) for kv in ("f16", "f32") for exact in (False, True)})
+        self.assertEqual({(c["kv"], c["exact"]) for c in told["checks"]}, pairs)
 
     def test_a_model_that_ignores_its_input_fails(self):
         """The control: logits that are always the same must not pass for exact ones."""
