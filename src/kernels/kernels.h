@@ -29,9 +29,9 @@
 /* Quantised activations of t tokens, made by quantise_act. Each token's row is n_pad = n rounded up
  * to 64 elements; what lies beyond n is zero. Value i of a row is q[i] * d[i / 32]. */
 struct ew__qact {
-    int8_t *q;    /* [t][n_pad], each row 64-byte aligned */
-    float *d;     /* [t][n_pad / 32]: max|x| / 127 of the block */
-    float *sum;   /* [t][n_pad / 16]: d * (sum of q) over the group of 16 */
+    int8_t *q;     /* [t][n_pad], each row 64-byte aligned */
+    float *d;      /* [t][n_pad / 32]: max|x| / 127 of the block */
+    float *sum;    /* [t][n_pad / 16]: d * (sum of q) over the group of 16 */
     int16_t *isum; /* [t][n_pad / 16]: sum of q over the group of 16 */
     float *dsum;   /* [t][n_pad / 32]: d * (sum of q) over the block of 32 */
     size_t n_pad;  /* elements of a row; rows of each array follow one another without gaps */
@@ -86,6 +86,8 @@ struct ew__kernels {
     /* By weight type. NULL where the set has no kernel of its own for packed weights of the type
      * (the scalar twins do not stand in for it, being slower than unpack and mul_u8). */
     ew__mul_packed_fn *mul_packed[EW__DTYPE_COUNT];
+    /* The same for packed F16 and BF16, which meet f32 activations. */
+    ew__mul_packed_float_fn *mul_packed_float[EW__DTYPE_COUNT];
     /* Bytes into 32-bit sums, bf16 pairs and floats into floats; NULL: no such instruction. */
     ew__peak_fn *peak_i8, *peak_bf16, *peak_f32;
     const char *isa; /* "scalar", "avx2", "avx512vnni", "neon"...: the highest set in use */

@@ -40,13 +40,13 @@ size_t ew__matmul_scratch_bytes(size_t n) {
 }
 
 bool ew__matmul_wants_q8(const struct ew__kernels *kernels, const struct ew__matrix *w) {
-    return w->packed != NULL || ((size_t)w->type < EW__DTYPE_COUNT &&
-                                 kernels->unpack[w->type] != NULL && w->n % 32 == 0);
+    return (size_t)w->type < EW__DTYPE_COUNT && kernels->unpack[w->type] != NULL && w->n % 32 == 0;
 }
 
 bool ew__matmul_can_pack(const struct ew__kernels *kernels, const struct ew__matrix *w) {
     size_t columns = ew__packed_format(w->type)->columns;
-    return columns > 0 && w->n % columns == 0 && kernels->mul_packed[w->type] != NULL;
+    return columns > 0 && w->n % columns == 0 &&
+           (kernels->mul_packed[w->type] != NULL || kernels->mul_packed_float[w->type] != NULL);
 }
 
 /* Types whose byte form exceeds 127 (docs/kernels.md). */
@@ -156,6 +156,16 @@ static void packed_rows(const struct job *job, size_t begin, size_t end, void *s
                                       job->ldy, scratch);
 }
 
+static void packed_float_rows(const struct job *job, size_t begin, size_t end, void *scratch) {
+    const struct ew__matrix *w = job->w;
+    struct ew__packed packed = {w->packed, ew__packed_panel_bytes(w->type, w->n), w->type, w->rows,
+                                w->n};
+    size_t first = begin / EW__PANEL_ROWS, panels = ew__packed_panels(end) - first;
+    (void)scratch;
+    job->kernels->mul_packed_float[w->type](&packed, first, panels, job->x->x, job->x->ldx,
+                                            job->x->t, job->y, job->ldy);
+}
+
 struct quantise_job {
     const struct ew__kernels *kernels;
     const float *x;
@@ -224,10 +234,11 @@ typedef void rows_fn(const struct job *job, size_t begin, size_t end, void *scra
 static rows_fn *path_of(const struct list *list, const struct ew__product *product) {
     const struct ew__matrix *w = product->w;
     bool floats = product->precision == EW__EXACT || !list->x->quantised;
+    if (w->type == EW__F32 || w->type == EW__F16 || w->type == EW__BF16)
+        return w->packed != NULL && product->precision != EW__EXACT ? packed_float_rows
+                                                                    : float_rows;
     if (!floats && w->packed != NULL)
         return packed_rows;
-    if (w->type == EW__F32 || w->type == EW__F16 || w->type == EW__BF16)
-        return float_rows;
     return !floats && ew__matmul_wants_q8(list->kernels, w) ? byte_rows : decoded_rows;
 }
 

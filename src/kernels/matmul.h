@@ -39,9 +39,9 @@ struct ew__acts {
 /* Scratch a thread needs for matrices of up to n columns: the pool must be made with it. */
 size_t ew__matmul_scratch_bytes(size_t n);
 
-/* Whether multiplying this matrix reads the quantised activations: it is packed, or of a quantised
- * type with an unpack kernel and n a multiple of 32. Otherwise its rows are decoded to f32 (or used
- * as they are). */
+/* Whether multiplying this matrix reads the quantised activations: it is of a quantised type with
+ * an unpack kernel and n a multiple of 32. Otherwise its rows are decoded to f32 (or used as they
+ * are). */
 bool ew__matmul_wants_q8(const struct ew__kernels *kernels, const struct ew__matrix *w);
 
 /* Whether a matrix has a packed form that these kernels multiply. */

@@ -13,7 +13,7 @@ const struct ew__packed_format *ew__packed_format(ew__dtype type) {
     static const struct ew__packed_format formats[EW__DTYPE_COUNT] = {
 #define FORMAT(name, tag, columns, cell, half, offset, min, per_scale)                             \
     [EW__##name] = {columns, cell, half, offset, min, per_scale},
-        EW__PACKED_MAP(FORMAT)
+        EW__PACKED_MAP(FORMAT) EW__PACKED_FLOAT_MAP(FORMAT)
 #undef FORMAT
     };
     return (size_t)type < EW__DTYPE_COUNT ? &formats[type] : &none;
@@ -194,9 +194,27 @@ static void pack_block(ew__dtype type, const void *block, const struct place *to
     }
 }
 
+static void pack_floats(ew__dtype type, const uint8_t *rows, size_t row_bytes, size_t r, size_t n,
+                        uint8_t *panel) {
+    const size_t row_step = type == EW__BF16 ? 4 : 2, column_step = type == EW__BF16 ? 2 : 32;
+    if (r < EW__PANEL_ROWS)
+        memset(panel, 0, n / 2 * EW__VECTOR_BYTES);
+    for (size_t k = 0; k < n; k += 2, panel += EW__VECTOR_BYTES) {
+        for (size_t row = 0; row < r; row++) {
+            const uint8_t *pair = rows + row * row_bytes + 2 * k;
+            memcpy(panel + row * row_step, pair, 2);
+            memcpy(panel + row * row_step + column_step, pair + 2, 2);
+        }
+    }
+}
+
 void ew__pack_panel(ew__dtype type, const void *rows, size_t row_bytes, size_t r, size_t n,
                     uint8_t *panel) {
     const struct ew__packed_format *f = ew__packed_format(type);
+    if (f->scale_columns == 0) {
+        pack_floats(type, rows, row_bytes, r, n, panel);
+        return;
+    }
     size_t cells = n / f->columns, block_bytes = row_bytes / cells, scales = scale_bytes(type);
     uint8_t *halves = panel + ew__packed_halves_at(f, n);
     size_t used = cells * (f->cell_bytes + f->half_bytes);

@@ -49,7 +49,13 @@
  *                                                      m = m or -(dmin * minimum)
  *
  * acc starts at 0. The sign of a part that is zero is not defined. The offset is folded into the
- * start of the integer sum: isum = -offset * (sum of q) + sum u * q. |isum| < 2^21. */
+ * start of the integer sum: isum = -offset * (sum of q) + sum u * q. |isum| < 2^21.
+ *
+ * Float weights. A cell is two columns, one vector; there are no halves. BF16: element 2 r + c
+ * belongs to row r and column c, so that either column is a shift or a mask away from 16 floats.
+ * F16: element 16 c + r. They meet f32 activations, columns ascending:
+ *
+ *     acc = fma(w, x, acc)                             acc starts at 0 */
 #ifndef EW_KERNELS_PACKED_H
 #define EW_KERNELS_PACKED_H
 
@@ -76,13 +82,18 @@
     X(Q6_K, q6_k, 256, 3328, 32, 32, 0, 16)                                                        \
     X(IQ4_XS, iq4_xs, 256, 2112, 64, 127, 0, 32)
 
+/* The same for float weights. */
+#define EW__PACKED_FLOAT_MAP(X)                                                                    \
+    X(F16, f16, 2, 64, 0, 0, 0, 0)                                                                 \
+    X(BF16, bf16, 2, 64, 0, 0, 0, 0)
+
 struct ew__packed_format {
     size_t columns;    /* of a cell: the type's block; 0 for a type without a packed form */
     size_t cell_bytes; /* in the area of vectors */
     size_t half_bytes; /* in the area of halves */
     int offset;        /* value = s * (u - offset) [+ m] */
     bool has_min;
-    size_t scale_columns; /* 32 or 16 */
+    size_t scale_columns; /* 32 or 16; 0 for float weights */
 };
 
 /* The format of a type; a type without one (or an unknown id) has columns 0. */
@@ -123,6 +134,12 @@ struct ew__qact;
 typedef void ew__mul_packed_fn(const struct ew__packed *w, size_t first, size_t count,
                                const struct ew__qact *x, size_t t0, size_t t, float *y, size_t ldy,
                                void *scratch);
+
+/* y[j*ldy + i] for j < t and the rows i of panels first .. first + count - 1, as above, of float
+ * weights and f32 activations x[j*ldx + k]. Same bits for every t, first and count, and every set.
+ */
+typedef void ew__mul_packed_float_fn(const struct ew__packed *w, size_t first, size_t count,
+                                     const float *x, size_t ldx, size_t t, float *y, size_t ldy);
 
 #define EW__PACKED_SCRATCH_BYTES ((size_t)192 << 10)
 

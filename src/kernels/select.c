@@ -41,8 +41,10 @@ static void push(bool usable, fill_fn *fill) {
         return;
     if (table_count > 0)
         tables[table_count] = tables[table_count - 1];
-    if (table_count == 1) /* on the scalar twins: see kernels.h */
+    if (table_count == 1) { /* on the scalar twins: see kernels.h */
         memset(tables[1].mul_packed, 0, sizeof tables[1].mul_packed);
+        memset(tables[1].mul_packed_float, 0, sizeof tables[1].mul_packed_float);
+    }
     fill(&tables[table_count]);
     table_count++;
 }

@@ -32,5 +32,9 @@ ew__mul_packed_fn K(mul_packed);
     ew__mul_packed_fn K(mul_packed_##tag);
 EW__PACKED_MAP(EW__PACKED_PROTOTYPE)
 #undef EW__PACKED_PROTOTYPE
+#define EW__PACKED_PROTOTYPE(type, tag, columns, cell, half, offset, min, per_scale)               \
+    ew__mul_packed_float_fn K(mul_packed_##tag);
+EW__PACKED_FLOAT_MAP(EW__PACKED_PROTOTYPE)
+#undef EW__PACKED_PROTOTYPE
 
 #endif

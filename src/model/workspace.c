@@ -16,8 +16,7 @@ static size_t widest_input(const struct ew__config *c) {
 
 size_t ew__forward_scratch_bytes(const struct ew__model *model) {
     return max3(ew__matmul_scratch_bytes(widest_input(model->config)),
-                ew__attention_scratch_bytes(model->config),
-                ew__delta_scratch_bytes(model->config));
+                ew__attention_scratch_bytes(model->config), ew__delta_scratch_bytes(model->config));
 }
 
 struct buffer {

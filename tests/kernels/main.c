@@ -36,6 +36,10 @@ static const struct entry entries[] = {
     {"mul_packed_" #tag, NULL, check_mul_packed, EW__##name},
             EW__PACKED_MAP(CHECK_PACKED)
 #undef CHECK_PACKED
+#define CHECK_PACKED(name, tag, columns, cell, half, offset, min, per_scale)                       \
+    {"mul_packed_" #tag, NULL, check_mul_packed_float, EW__##name},
+                EW__PACKED_FLOAT_MAP(CHECK_PACKED)
+#undef CHECK_PACKED
 };
 #define ENTRIES (sizeof entries / sizeof *entries)
 
@@ -71,6 +75,8 @@ static size_t run_entry(struct check *c, const struct entry *entry, uint64_t see
 
 /* Products of packed weights exist where a set has them. */
 static bool has_kernel(const struct ew__kernels *k, const struct entry *entry) {
+    if (entry->check_type == check_mul_packed_float)
+        return k->mul_packed_float[entry->type] != NULL;
     return entry->check_type != check_mul_packed || k->mul_packed[entry->type] != NULL;
 }
 

@@ -178,7 +178,9 @@ static float *logits_of(const char *path, size_t *n_vocab) {
     static const int32_t ids[] = {1, 5, 77, 200, 3, 9, 450, 12, 0, 511, 42};
     ew_model *model = NULL;
     ew_session *session = NULL;
-    if (ew_model_load(path, NULL, &model) != EW_OK ||
+    ew_model_options options = EW_INIT(ew_model_options);
+    options.exact = true; // packed F32 does not exist, and packed BF16 adds in an order of its own
+    if (ew_model_load(path, &options, &model) != EW_OK ||
         ew_session_new(model, NULL, &session) != EW_OK)
         fail_msg("%s", ew_last_error());
     ew_model_info info = EW_INIT(ew_model_info);

@@ -223,7 +223,8 @@ static void the_model_of_the_repository_can_be_made_again(void **state) {
     temp_folder_make(&temp);
     make("tiny", temp_path(&temp, "tiny.gguf"), "--name edgewise-tiny-random");
     /* 24 decays and time steps go through exp and log, whose last bit is the C library's. */
-    assert_in_range(difference("tests/data/models/random.gguf", temp_path(&temp, "tiny.gguf")), 0, 24);
+    assert_in_range(difference("tests/data/models/random.gguf", temp_path(&temp, "tiny.gguf")), 0,
+                    24);
     temp_folder_remove(&temp);
 }
 
