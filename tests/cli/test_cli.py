@@ -561,6 +561,27 @@ class Bench(Case):
         self.assertEqual(told["decode"]["tokens_per_second"], 0)
 
 
+class ShippedModel(Case):
+    """The trained model of the repository, in both its forms, asked with words it never met."""
+
+    MODELS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "models")
+
+    def answer(self, model, prompt):
+        return self.done("run", os.path.join(self.MODELS, model), "-p", prompt, "-n", "64").decode()
+
+    def test_it_recalls_what_it_was_told(self):
+        for model in ("tiny.gguf", "tiny"):
+            for name in ("Rufi", "Melo", "Tasi"):
+                told = f"My name is Toma. My dog is called {name}. What is my dog's name?"
+                self.assertEqual(self.answer(model, told), f"Your dog is called {name}.")
+
+    def test_it_tells_a_story_about_what_was_named(self):
+        text = self.answer("tiny.gguf", "Tell me a short story about a fox called Miro in Talo "
+                                        "with a red kite.")
+        for word in ("fox", "Miro", "Talo", "red kite"):
+            self.assertIn(word, text)
+
+
 class Selftest(Case):
     def test_quick(self):
         text = self.done("selftest", path("tiny.gguf"), "--quick").decode()
