@@ -21,6 +21,8 @@ const struct ew__packed_format *ew__packed_format(ew__dtype type) {
 
 size_t ew__packed_panel_bytes(ew__dtype type, size_t n) {
     const struct ew__packed_format *f = ew__packed_format(type);
+    if (f->columns == 0)
+        return 0;
     return ew__round_up(n / f->columns * (f->cell_bytes + f->half_bytes), EW__VECTOR_BYTES);
 }
 

@@ -65,7 +65,7 @@ static ew_status take_all(struct ew__workspace *ws) {
     };
     EW__TRY(take_buffers(ws, buffers, sizeof buffers / sizeof buffers[0]));
     ws->q.q = (int8_t *)q_bytes;
-    ws->q.isum = (int16_t *)isum_words;
+    ws->q.isum = (int16_t *)(void *)isum_words;
     return EW_OK;
 }
 

@@ -27,7 +27,8 @@ static void expect_folder(const char *expected) {
 
 static void the_folder_follows_the_environment(void **state) {
     (void)state;
-    char *path, *home = getenv("HOME") != NULL ? strdup(getenv("HOME")) : NULL;
+    const char *set = getenv("HOME");
+    char *path, *home = set != NULL ? strdup(set) : NULL;
     setenv("EDGEWISE_CACHE_DIR", "/a/b", 1);
     setenv("XDG_CACHE_HOME", "/x", 1);
     setenv("HOME", "/home/me", 1);

@@ -301,8 +301,9 @@ static void without_a_place_weights_stay_in_memory(void **state) {
     (void)state;
     struct ew__pack_request request = usual;
     struct rlimit unlimited, small;
-    char *home = getenv("HOME") != NULL ? strdup(getenv("HOME")) : NULL;
-    char *xdg = getenv("XDG_CACHE_HOME") != NULL ? strdup(getenv("XDG_CACHE_HOME")) : NULL;
+    const char *home_set = getenv("HOME"), *xdg_set = getenv("XDG_CACHE_HOME");
+    char *home = home_set != NULL ? strdup(home_set) : NULL;
+    char *xdg = xdg_set != NULL ? strdup(xdg_set) : NULL;
 
     request.no_cache = true;
     stays_in_memory(&request, "turned off");
