@@ -3,10 +3,11 @@
 exactly and any number of processes makes the same batches."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from vision import cut_patches
 
 IMAGE_TOKENS = GRID[0] * GRID[1] // 4
 KIND_NAMES = list(KINDS)
+Job, Made = TypeVar("Job"), TypeVar("Made")
 OTHER_WEIGHT, OTHER_SHARE = 0.2, 0.2  # of tokens that are not the assistant's
 
 
@@ -156,17 +158,17 @@ def _work(job: tuple[int, int, float, Shape]) -> list[list[Batch]]:
     return make_window(_TOKENIZER, *job)
 
 
-def windows(folder: Path, jobs: Iterator[tuple[int, int, float, Shape]],
-            workers: int) -> Iterator[list[list[Batch]]]:
-    """Windows in order, made ahead by `workers` processes (0: here)."""
-    _start(folder)
+def made_ahead(work: Callable[[Job], Made], jobs: Iterator[Job], workers: int,
+               start: Callable[..., None], given: tuple[Any, ...]) -> Iterator[Made]:
+    """work(job) in order, made ahead by `workers` processes (0: here), each begun by start(*given)."""
     if workers == 0:
-        yield from map(_work, jobs)
+        start(*given)
+        yield from map(work, jobs)
         return
-    with get_context("spawn").Pool(workers, _start, (folder,)) as pool:
+    with get_context("spawn").Pool(workers, start, given) as pool:
         ahead = []
         for job in jobs:
-            ahead.append(pool.apply_async(_work, (job,)))
+            ahead.append(pool.apply_async(work, (job,)))
             if len(ahead) > 2 * workers:
                 yield ahead.pop(0).get()
         for result in ahead:
@@ -180,7 +182,7 @@ def stream(folder: Path, seed: int, first: int, steps: int, shape: Shape,
     jobs = ((seed, window, window * size / steps, shape)
             for window in range(first // size, -(-steps // size)))
     at = first // size * size
-    for made in windows(folder, jobs, workers):
+    for made in made_ahead(_work, jobs, workers, _start, (folder,)):
         for batches in made:
             if first <= at < steps:
                 yield batches

@@ -4,9 +4,9 @@
 
     train.py RUN [--device cpu|cuda] [--steps N] [--minutes M] [--threads N]
 
-RUN is a folder of its own: tokenizer, log.csv, checkpoint.pt. --steps is the length of the whole
-schedule (on going on: a new length, which moves the decay of the learning rate); --minutes stops
-earlier and saves.
+RUN is a folder of its own: tokenizer, tower.pt (from tower.py), log.csv, checkpoint.pt. --steps is
+the length of the whole schedule (on going on: a new length, which moves the decay of the learning
+rate); --minutes stops earlier and saves.
 """
 from __future__ import annotations
 
@@ -105,6 +105,7 @@ class Trainer:
         self.tokenizer = prepare_tokenizer(self.folder)
         self.model = Qwen35(make_config(self.preset, self.tokenizer))
         initialise(self.model, SEED)
+        self.load_tower()
         self.model.set_chunk(self.preset.chunk)
         self.model.to(self.device)
         self.optimizers = make_optimizers(self.model, self.preset.muon_lr, self.preset.adam_lr)
@@ -115,6 +116,15 @@ class Trainer:
         if (self.folder / "checkpoint.pt").exists():
             self.resume()
             self.steps = arguments.steps or self.steps
+
+    def load_tower(self) -> None:
+        """The tower as tower.py left it, if it was run."""
+        if (self.folder / "tower.pt").exists():
+            state = torch.load(self.folder / "tower.pt", map_location="cpu")["subject"]
+            prefix = "visual."
+            self.model.model.visual.load_state_dict(
+                {name[len(prefix):]: value for name, value in state.items()
+                 if name.startswith(prefix)})
 
     def reset_meters(self) -> None:
         self.loss_sum = torch.zeros(len(KIND_NAMES), device=self.device)

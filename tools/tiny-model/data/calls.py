@@ -27,16 +27,22 @@ EXTRA = ["size", "count", "day", "level", "limit", "page"]
 REAL = ["weather", "time", "price", "news", "ticket", "song", "mail", "room", "train", "map"]
 
 
+PREPOSITIONS = {"send": "to", "book": "for"}  # in descriptions; the others deal with "of"
+
+
 def make_tool(source: Source, verb: str, noun: str) -> dict[str, Any]:
-    """A function schema with a text parameter and, at times, a number."""
-    key = source.pick(KEYS) if source.chance(0.6) else source.made_up()
+    """A function schema with a text parameter and, at times, a number; its description tells both,
+    as that of a well-written tool does."""
+    key = source.pick(KEYS) if source.chance(0.85) else source.made_up()
     properties: dict[str, Any] = {key: {"type": "string"}}
+    description = f"{verb.capitalize()} the {noun} {PREPOSITIONS.get(verb, 'of')} {key}"
     if source.chance(0.4):
-        extra = source.pick(EXTRA) if source.chance(0.6) else source.made_up()
+        extra = source.pick(EXTRA) if source.chance(0.85) else source.made_up()
         if extra != key:
             properties[extra] = {"type": "integer"}
+            description += f" with {extra}"
     return {"type": "function", "function": {
-        "name": f"{verb}_{noun}", "description": f"{verb.capitalize()} the {noun}",
+        "name": f"{verb}_{noun}", "description": description,
         "parameters": {"type": "object", "properties": properties,
                        "required": list(properties)}}}
 

@@ -54,7 +54,7 @@ def passages_item(source: Source, present: bool | None = None, count: int = 5) -
     entities = source.distinct(count + 1, lambda: source.made_up().capitalize())
     facts = [fact(source, entity) for entity in entities]
     shown = facts[:count]
-    lines = "\n".join(f"[{i + 1}] {subject} {value}."
+    lines = "\n".join(f"{subject} {value} [{i + 1}]."
                       for i, (subject, _, value) in enumerate(shown))
     present = source.chance(0.75) if present is None else present
     which = source.number(0, count - 1)

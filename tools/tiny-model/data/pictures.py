@@ -2,6 +2,8 @@
 """Pictures of 128 x 128 pixels with shapes and printed digits, and questions about them."""
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from data.words import Item, Source, assistant, user
@@ -19,11 +21,14 @@ SEGMENTS = ["1110111", "0010010", "1011101", "1011011", "0111010", "1101011", "1
             "1111111", "1111011"]
 
 
+PIXELS = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) + 0.5  # centres
+
+
 class Canvas:
     def __init__(self, source: Source) -> None:
         ground = np.array(source.pick(GROUNDS), np.float32)
         self.rgb = np.tile(ground, (SIDE, SIDE, 1))
-        self.y, self.x = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) + 0.5
+        self.y, self.x = PIXELS
 
     def fill(self, inside: np.ndarray, paint: tuple[int, int, int]) -> None:
         self.rgb[inside] = paint
@@ -52,26 +57,42 @@ class Canvas:
                 self.fill((long < half + thick) & (wide < thick), paint)
 
     def bytes(self, source: Source) -> np.ndarray:
-        noise = np.random.default_rng(source.number(0, 2 ** 31)).normal(0, 4, self.rgb.shape)
+        generator = np.random.default_rng(source.number(0, 2 ** 31))
+        noise = generator.integers(-7, 8, self.rgb.shape, np.int8)
         return np.clip(self.rgb + noise, 0, 255).astype(np.uint8)
 
 
 Fact = tuple[str, str]  # a pattern of questions and the answer
 
 
-def ask(facts: list[Fact], canvas: Canvas, source: Source) -> Item:
+@dataclass
+class Scene:
+    """A picture, what can be asked about it, and what is in it (see LABELS)."""
+
+    canvas: Canvas
+    facts: list[Fact]
+    labels: dict[str, int]
+
+
+# What tower.py asks of a picture, and the number of answers.
+LABELS = {"scene": 3, "colour": len(PAINTS), "shape": len(SHAPES), "place": len(PLACES), "count": 5,
+          "digits": 2, "first": 10, "last": 10, **{f"cell{i}": 2 for i in range(9)}}
+
+
+def ask(scene: Scene, source: Source) -> Item:
     """A question about the picture; in training mostly several, since a picture costs more than a
     turn and each answer is one more reason to see it."""
+    facts = scene.facts
     most = len(facts) if source.training and source.chance(0.8) else 1
     messages = []
     for question, answer in source.random.sample(facts, source.number(1, most)):
         text = source.phrase(question)
         messages += [user(text if messages else
                           [{"type": "image"}, {"type": "text", "text": text}]), assistant(answer)]
-    return Item("picture", messages, pictures=[canvas.bytes(source)], check={"exact": answer})
+    return Item("picture", messages, pictures=[scene.canvas.bytes(source)], check={"exact": answer})
 
 
-def one_shape(source: Source) -> Item:
+def one_shape_scene(source: Source) -> Scene:
     """One shape somewhere: which, in which colour, or where."""
     canvas, name, colour = Canvas(source), source.pick(SHAPES), source.pick(list(PAINTS))
     place = source.pick(list(PLACES))
@@ -79,16 +100,19 @@ def one_shape(source: Source) -> Item:
     jitter = [source.number(-8, 8) for _ in range(2)]
     canvas.shape(name, PAINTS[colour], (32 + 64 * row + jitter[0], 32 + 64 * column + jitter[1]),
                  source.number(14, 22))
-    return ask([
+    facts = [
         ("(What|Which) colour (is the shape|is it|do you see)?", colour.capitalize() + "."),
         ("(What shape|Which shape) (is it|do you see|is in the picture|is this)?",
          f"A {name}."),
         ("(Where|In which corner) is (the shape|it)( in the picture|)?", f"At the {place}."),
         ("(What do you see|What is in the picture|What is this|Describe the picture)?",
-         f"A {colour} {name} at the {place}.")], canvas, source)
+         f"A {colour} {name} at the {place}.")]
+    return Scene(canvas, facts, {
+        "scene": 0, "colour": list(PAINTS).index(colour), "shape": SHAPES.index(name),
+        "place": list(PLACES).index(place)})
 
 
-def counted(source: Source) -> Item:
+def counted_scene(source: Source) -> Scene:
     """One to five equal shapes."""
     canvas, name, colour = Canvas(source), source.pick(SHAPES), source.pick(list(PAINTS))
     count = source.number(1, 5)
@@ -105,10 +129,13 @@ def counted(source: Source) -> Item:
                    "Yes." if cell in cells else "No.")
                   for where, cell in (("top left", (0, 0)), ("middle", (1, 1)),
                                       ("bottom right", (2, 2)), ("top right", (0, 2)))]
-    return ask(facts, canvas, source)
+    return Scene(canvas, facts, {
+        "scene": 1, "colour": list(PAINTS).index(colour), "shape": SHAPES.index(name),
+        "count": count - 1,
+        **{f"cell{i}": int(divmod(i, 3) in cells) for i in range(9)}})
 
 
-def digits(source: Source) -> Item:
+def digits_scene(source: Source) -> Scene:
     """One or two printed digits."""
     canvas, colour = Canvas(source), source.pick(list(PAINTS))
     values = [source.number(0, 9) for _ in range(source.number(1, 2))]
@@ -124,8 +151,25 @@ def digits(source: Source) -> Item:
                   ("(Which|What) is the (last|rightmost) digit?", str(values[-1])),
                   ("How many digits are there?", str(len(values))),
                   ("(What|Which) colour is it?", colour.capitalize() + ".")]
-    return ask(facts, canvas, source)
+    return Scene(canvas, facts, {
+        "scene": 2, "colour": list(PAINTS).index(colour), "digits": len(values) - 1,
+        "first": values[0], "last": values[-1]})
+
+
+SCENES = [one_shape_scene, counted_scene, digits_scene]
+
+
+def one_shape(source: Source) -> Item:
+    return ask(one_shape_scene(source), source)
+
+
+def counted(source: Source) -> Item:
+    return ask(counted_scene(source), source)
+
+
+def digits(source: Source) -> Item:
+    return ask(digits_scene(source), source)
 
 
 def picture_item(source: Source) -> Item:
-    return source.pick([one_shape, counted, digits])(source)
+    return ask(source.pick(SCENES)(source), source)
