@@ -11,8 +11,7 @@
 const struct ew__packed_format *ew__packed_format(ew__dtype type) {
     static const struct ew__packed_format none = {0};
     static const struct ew__packed_format formats[EW__DTYPE_COUNT] = {
-#define FORMAT(name, tag, columns, cell, half, offset, min, per_scale)                             \
-    [EW__##name] = {columns, cell, half, offset, min, per_scale},
+#define FORMAT(name, tag, ...) [EW__##name] = {__VA_ARGS__},
         EW__PACKED_MAP(FORMAT) EW__PACKED_FLOAT_MAP(FORMAT)
 #undef FORMAT
     };
@@ -29,6 +28,13 @@ size_t ew__packed_panel_bytes(ew__dtype type, size_t n) {
 size_t ew__packed_bytes(ew__dtype type, size_t rows, size_t n) {
     return ew__packed_panels(rows) * ew__packed_panel_bytes(type, n);
 }
+
+/* A cell is as large as 16 rows' blocks of the file, its blocks of 32 columns are whole vectors. */
+#define CHECK(name, tag, columns, cell, scale, half, ...)                                          \
+    _Static_assert((cell) + (half) == EW__PANEL_ROWS * sizeof(struct ew__block_##tag), #name);     \
+    _Static_assert(((cell) - (scale)) % ((columns) / 32 * EW__VECTOR_BYTES) == 0, #name);
+EW__PACKED_MAP(CHECK)
+#undef CHECK
 
 /* Where the parts of one row's block go: the row's word of vector v is at vectors + 64 v, byte i of
  * its scales at scales + 16 i, half i at halves + 32 i. */
@@ -168,24 +174,9 @@ static void pack_iq4_xs(const struct ew__block_iq4_xs *block, const struct place
         put_nibbles(to->vectors + 256 * b, block->qs + 16 * b);
 }
 
-/* Bytes of scales at the start of a cell. */
-static size_t scale_bytes(ew__dtype type) {
-    switch (type) {
-    case EW__Q4_K:
-    case EW__Q5_K:
-        return 12 * EW__PANEL_ROWS;
-    case EW__Q6_K:
-        return 16 * EW__PANEL_ROWS;
-    case EW__IQ4_XS:
-        return 4 * EW__PANEL_ROWS;
-    default:
-        return 0;
-    }
-}
-
 static void pack_block(ew__dtype type, const void *block, const struct place *to) {
     switch (type) {
-#define CASE(name, tag, columns, cell, half, offset, min, per_scale)                               \
+#define CASE(name, tag, ...)                                                                       \
     case EW__##name:                                                                               \
         pack_##tag(block, to);                                                                     \
         break;
@@ -217,7 +208,7 @@ void ew__pack_panel(ew__dtype type, const void *rows, size_t row_bytes, size_t r
         pack_floats(type, rows, row_bytes, r, n, panel);
         return;
     }
-    size_t cells = n / f->columns, block_bytes = row_bytes / cells, scales = scale_bytes(type);
+    size_t cells = n / f->columns, block_bytes = row_bytes / cells;
     uint8_t *halves = panel + ew__packed_halves_at(f, n);
     size_t used = cells * (f->cell_bytes + f->half_bytes);
     memset(panel + used, 0, ew__packed_panel_bytes(type, n) - used);
@@ -226,7 +217,7 @@ void ew__pack_panel(ew__dtype type, const void *rows, size_t row_bytes, size_t r
     for (size_t cell = 0; cell < cells; cell++) {
         for (size_t row = 0; row < r; row++) {
             uint8_t *at = panel + cell * f->cell_bytes;
-            struct place to = {at + scales + 4 * row, at + row,
+            struct place to = {at + f->scale_bytes + 4 * row, at + row,
                                halves + cell * f->half_bytes + 2 * row};
             pack_block(type, (const uint8_t *)rows + row * row_bytes + cell * block_bytes, &to);
         }

@@ -68,30 +68,30 @@
 #define EW__PANEL_ROWS   16u
 #define EW__VECTOR_BYTES 64u
 
-/* X(TYPE, tag, columns of a cell, bytes of its vectors, bytes of its halves, offset,
- *   has a minimum, columns per scale) */
+/* X(TYPE, tag, members of struct ew__packed_format in their order) */
 #define EW__PACKED_MAP(X)                                                                          \
-    X(Q4_0, q4_0, 32, 256, 32, 8, 0, 32)                                                           \
-    X(Q4_1, q4_1, 32, 256, 64, 0, 1, 32)                                                           \
-    X(Q5_0, q5_0, 32, 320, 32, 16, 0, 32)                                                          \
-    X(Q5_1, q5_1, 32, 320, 64, 0, 1, 32)                                                           \
-    X(Q8_0, q8_0, 32, 512, 32, 128, 0, 32)                                                         \
-    X(IQ4_NL, iq4_nl, 32, 256, 32, 127, 0, 32)                                                     \
-    X(Q4_K, q4_k, 256, 2240, 64, 0, 1, 32)                                                         \
-    X(Q5_K, q5_k, 256, 2752, 64, 0, 1, 32)                                                         \
-    X(Q6_K, q6_k, 256, 3328, 32, 32, 0, 16)                                                        \
-    X(IQ4_XS, iq4_xs, 256, 2112, 64, 127, 0, 32)
+    X(Q4_0, q4_0, 32, 256, 0, 32, 8, 0, 32)                                                        \
+    X(Q4_1, q4_1, 32, 256, 0, 64, 0, 1, 32)                                                        \
+    X(Q5_0, q5_0, 32, 320, 0, 32, 16, 0, 32)                                                       \
+    X(Q5_1, q5_1, 32, 320, 0, 64, 0, 1, 32)                                                        \
+    X(Q8_0, q8_0, 32, 512, 0, 32, 128, 0, 32)                                                      \
+    X(IQ4_NL, iq4_nl, 32, 256, 0, 32, 127, 0, 32)                                                  \
+    X(Q4_K, q4_k, 256, 2240, 192, 64, 0, 1, 32)                                                    \
+    X(Q5_K, q5_k, 256, 2752, 192, 64, 0, 1, 32)                                                    \
+    X(Q6_K, q6_k, 256, 3328, 256, 32, 32, 0, 16)                                                   \
+    X(IQ4_XS, iq4_xs, 256, 2112, 64, 64, 127, 0, 32)
 
 /* The same for float weights. */
 #define EW__PACKED_FLOAT_MAP(X)                                                                    \
-    X(F16, f16, 2, 64, 0, 0, 0, 0)                                                                 \
-    X(BF16, bf16, 2, 64, 0, 0, 0, 0)
+    X(F16, f16, 2, 64, 0, 0, 0, 0, 0)                                                              \
+    X(BF16, bf16, 2, 64, 0, 0, 0, 0, 0)
 
 struct ew__packed_format {
-    size_t columns;    /* of a cell: the type's block; 0 for a type without a packed form */
-    size_t cell_bytes; /* in the area of vectors */
-    size_t half_bytes; /* in the area of halves */
-    int offset;        /* value = s * (u - offset) [+ m] */
+    size_t columns;     /* of a cell: the type's block; 0 for a type without a packed form */
+    size_t cell_bytes;  /* in the area of vectors */
+    size_t scale_bytes; /* of them, before the first block of 32 columns */
+    size_t half_bytes;  /* in the area of halves */
+    int offset;         /* value = s * (u - offset) [+ m] */
     bool has_min;
     size_t scale_columns; /* 32 or 16; 0 for float weights */
 };

@@ -28,12 +28,10 @@ EW__BLOCK_MAP(EW__UNPACK_PROTOTYPE)
 
 /* Products of packed weights: one kernel per type, or one for all (the scalar twin). */
 ew__mul_packed_fn K(mul_packed);
-#define EW__PACKED_PROTOTYPE(type, tag, columns, cell, half, offset, min, per_scale)               \
-    ew__mul_packed_fn K(mul_packed_##tag);
+#define EW__PACKED_PROTOTYPE(type, tag, ...) ew__mul_packed_fn K(mul_packed_##tag);
 EW__PACKED_MAP(EW__PACKED_PROTOTYPE)
 #undef EW__PACKED_PROTOTYPE
-#define EW__PACKED_PROTOTYPE(type, tag, columns, cell, half, offset, min, per_scale)               \
-    ew__mul_packed_float_fn K(mul_packed_##tag);
+#define EW__PACKED_PROTOTYPE(type, tag, ...) ew__mul_packed_float_fn K(mul_packed_##tag);
 EW__PACKED_FLOAT_MAP(EW__PACKED_PROTOTYPE)
 #undef EW__PACKED_PROTOTYPE
 

@@ -32,12 +32,10 @@ static const struct entry entries[] = {
 #define CHECK_UNPACK(name, suffix) {"unpack_" #suffix, NULL, check_unpack, EW__##name},
         EW__BLOCK_MAP(CHECK_UNPACK)
 #undef CHECK_UNPACK
-#define CHECK_PACKED(name, tag, columns, cell, half, offset, min, per_scale)                       \
-    {"mul_packed_" #tag, NULL, check_mul_packed, EW__##name},
+#define CHECK_PACKED(name, tag, ...) {"mul_packed_" #tag, NULL, check_mul_packed, EW__##name},
             EW__PACKED_MAP(CHECK_PACKED)
 #undef CHECK_PACKED
-#define CHECK_PACKED(name, tag, columns, cell, half, offset, min, per_scale)                       \
-    {"mul_packed_" #tag, NULL, check_mul_packed_float, EW__##name},
+#define CHECK_PACKED(name, tag, ...) {"mul_packed_" #tag, NULL, check_mul_packed_float, EW__##name},
                 EW__PACKED_FLOAT_MAP(CHECK_PACKED)
 #undef CHECK_PACKED
 };

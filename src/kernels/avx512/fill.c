@@ -8,12 +8,10 @@ void K(kernels_fill)(struct ew__kernels *table) {
     table->mul_u8 = K(mul_u8);
     table->quantise_act = K(quantise_act);
     table->quantise_left = K(quantise_left);
-#define EW__SET_PACKED(type, tag, columns, cell, half, offset, min, per_scale)                     \
-    table->mul_packed[EW__##type] = K(mul_packed_##tag);
+#define EW__SET_PACKED(type, tag, ...) table->mul_packed[EW__##type] = K(mul_packed_##tag);
     EW__PACKED_MAP(EW__SET_PACKED)
 #undef EW__SET_PACKED
-#define EW__SET_PACKED(type, tag, columns, cell, half, offset, min, per_scale)                     \
-    table->mul_packed_float[EW__##type] = K(mul_packed_##tag);
+#define EW__SET_PACKED(type, tag, ...) table->mul_packed_float[EW__##type] = K(mul_packed_##tag);
     EW__PACKED_FLOAT_MAP(EW__SET_PACKED)
 #undef EW__SET_PACKED
     table->peak_i8 = K(peak_i8);

@@ -6,6 +6,7 @@
 
 #include "kernels/kernels.h"
 #include "kernels/packed.h"
+#include "kernels/simd/packed_form.h"
 #include "kernels/simd/unroll.h"
 #include "quant/blocks.h"
 
@@ -18,59 +19,6 @@
  * most 8 bits. One operation for conversion and scale. */
 #define MAGIC      12582912.0f
 #define MAGIC_BITS 0x4b400000
-
-/* What follows the integer sums of a block of 32 columns. */
-enum kind {
-    PLAIN,   /* one scale */
-    MINIMUM, /* one scale and a minimum */
-    HALVES   /* a scale for each half */
-};
-
-EW__INLINE enum kind kind_of(ew__dtype type) {
-    if (type == EW__Q6_K)
-        return HALVES;
-    return type == EW__Q4_1 || type == EW__Q5_1 || type == EW__Q4_K || type == EW__Q5_K ? MINIMUM
-                                                                                        : PLAIN;
-}
-
-EW__INLINE bool is_k4(ew__dtype type) {
-    return type == EW__Q4_K || type == EW__Q5_K;
-}
-
-/* Blocks of 32 columns in a cell, bytes of a block, bytes of scales before the first. */
-EW__INLINE size_t cell_blocks(ew__dtype type) {
-    return is_k4(type) || type == EW__Q6_K || type == EW__IQ4_XS ? 8 : 1;
-}
-EW__INLINE size_t block_bytes(ew__dtype type) {
-    if (type == EW__Q8_0)
-        return 512;
-    if (type == EW__Q6_K)
-        return 384;
-    return type == EW__Q5_0 || type == EW__Q5_1 || type == EW__Q5_K ? 320 : 256;
-}
-EW__INLINE size_t scale_bytes(ew__dtype type) {
-    return is_k4(type) ? 192 : type == EW__Q6_K ? 256 : type == EW__IQ4_XS ? 64 : 0;
-}
-EW__INLINE size_t half_bytes(ew__dtype type) {
-    return kind_of(type) == MINIMUM || type == EW__IQ4_XS ? 64 : 32;
-}
-EW__INLINE int type_offset(ew__dtype type) {
-    switch (type) {
-    case EW__Q4_0:
-        return 8;
-    case EW__Q5_0:
-        return 16;
-    case EW__Q6_K:
-        return 32;
-    case EW__Q8_0:
-        return 128;
-    case EW__IQ4_NL:
-    case EW__IQ4_XS:
-        return 127;
-    default:
-        return 0;
-    }
-}
 
 EW__INLINE __m512i nibbles_of(const uint8_t *block, size_t group) {
     __m512i x = _mm512_load_si512(block + 64 * (group & 3));
@@ -106,17 +54,17 @@ EW__INLINE __m512i group_bytes(ew__dtype type, const uint8_t *block, size_t grou
     if (type == EW__Q8_0)
         return _mm512_load_si512(block + 64 * group);
     __m512i u = nibbles_of(block, group);
-    if (type == EW__IQ4_NL || type == EW__IQ4_XS) {
+    if (packed_is_levels(type)) {
         __m128i levels = _mm_loadu_si128((const __m128i *)(const void *)ew__iq4_values);
         levels = _mm_add_epi8(levels, _mm_set1_epi8(127));
         return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(levels), u);
     }
     /* u | (bits shifted to where they belong & their mask) */
-    if (block_bytes(type) == 320) {
+    if (packed_bits(type) == 5) {
         __m512i top = shift_bytes(_mm512_load_si512(block + 256), 4 - (int)group);
         return _mm512_ternarylogic_epi32(u, top, _mm512_set1_epi8(16), 0xf8);
     }
-    if (type == EW__Q6_K) {
+    if (packed_bits(type) == 6) {
         __m512i top = _mm512_load_si512(block + 256 + 64 * (group / 4));
         top = shift_bytes(top, 4 - 2 * (int)(group & 3));
         return _mm512_ternarylogic_epi32(u, top, _mm512_set1_epi8(48), 0xf8);
@@ -137,9 +85,9 @@ EW__INLINE __m512 halves_at(const uint8_t *at) {
 EW__INLINE void load_scales(ew__dtype type, const uint8_t *cell, const uint8_t *halves,
                             struct cell_scales *s) {
     s->d = halves_at(halves);
-    if (kind_of(type) == MINIMUM)
+    if (packed_kind(type) == PACKED_MINIMUM)
         s->m = halves_at(halves + 32);
-    if (!is_k4(type))
+    if (!packed_is_k4(type))
         return;
     s->m = _mm512_sub_ps(_mm512_setzero_ps(), s->m);
     const __m512i low6 = _mm512_set1_epi8(63), low4 = _mm512_set1_epi8(15),
@@ -176,7 +124,7 @@ EW__INLINE __m512 iq4_xs_scale(const uint8_t *cell, const uint8_t *halves, size_
 /* s of block b of the cell; for Q6_K of its half h. */
 EW__INLINE __m512 block_scale(ew__dtype type, const struct cell_scales *s, const uint8_t *cell,
                               const uint8_t *halves, size_t b, size_t h) {
-    if (is_k4(type))
+    if (packed_is_k4(type))
         return _mm512_mul_ps(bytes_to_floats(s->bytes + 16 * b), s->d);
     if (type == EW__Q6_K) {
         __m128i bytes = _mm_load_si128((const __m128i *)(const void *)(cell + 32 * b + 16 * h));
@@ -188,7 +136,8 @@ EW__INLINE __m512 block_scale(ew__dtype type, const struct cell_scales *s, const
 }
 
 EW__INLINE __m512 block_minimum(ew__dtype type, const struct cell_scales *s, size_t b) {
-    return is_k4(type) ? _mm512_mul_ps(bytes_to_floats(s->bytes + 128 + 16 * b), s->m) : s->m;
+    return packed_is_k4(type) ? _mm512_mul_ps(bytes_to_floats(s->bytes + 128 + 16 * b), s->m)
+                              : s->m;
 }
 
 /* Lanes of panel `panel` that are rows of a matrix of `rows`. */

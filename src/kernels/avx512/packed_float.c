@@ -123,7 +123,7 @@ static void mul_groups(tile_fn *tile, tile_fn *const *streams, const struct call
     static void name(const struct call *call, size_t first, size_t count, size_t j) {              \
         mul_panels(EW__##TYPE, P, T, stream, call, first, count, j);                               \
     }
-#define MUL_PACKED(TYPE, tag, columns, cell, half, offset, min, per_scale)                         \
+#define MUL_PACKED(TYPE, tag, ...)                                                                 \
     TILE(TYPE, tile_##tag, 2, 8, false)                                                            \
     TILE(TYPE, stream_##tag##_1, 4, 1, true)                                                       \
     TILE(TYPE, stream_##tag##_2, 4, 2, true)                                                       \

@@ -9,7 +9,7 @@
 struct piece {
     const struct ew__qact *x;
     size_t k, blocks; /* first column, blocks of 32 columns */
-    enum kind kind;
+    enum packed_kind kind;
     int offset;
     const float *y; /* of the first row of activations, where its sums will go; NULL before the last
                      * piece */
@@ -18,12 +18,12 @@ struct piece {
 
 /* Where the integer sums of one row start: MAGIC_BITS minus offset times the sum of q; for halves
  * two per block, the second without MAGIC_BITS. */
-EW__INLINE void sum_starts(enum kind kind, const struct piece *piece, size_t row,
+EW__INLINE void sum_starts(enum packed_kind kind, const struct piece *piece, size_t row,
                            int32_t starts[2 * TILE_BLOCKS]) {
     const int16_t *isum = piece->x->isum + row * (piece->x->n_pad / 16) + piece->k / 16;
     __mmask32 mask = (__mmask32)(0xffffffffu >> (32 - 2 * piece->blocks));
     __m512i pairs = _mm512_maskz_loadu_epi16(mask, isum);
-    if (kind == HALVES) {
+    if (kind == PACKED_HALVES) {
         const __m512i base = _mm512_set1_epi64(MAGIC_BITS),
                       offset = _mm512_set1_epi32(piece->offset);
         __m512i low = _mm512_cvtepi16_epi32(_mm512_castsi512_si256(pairs));
@@ -64,12 +64,12 @@ EW__INLINE void dot_groups(size_t P, size_t T, const struct tile_panel *w, size_
 }
 
 /* The sums of a block as floats times their scales. */
-EW__INLINE void scaled_sums(enum kind kind, size_t P, size_t T, const struct tile_panel *w,
+EW__INLINE void scaled_sums(enum packed_kind kind, size_t P, size_t T, const struct tile_panel *w,
                             size_t b, const int8_t *q, size_t ldq,
                             const int32_t (*starts)[2 * TILE_BLOCKS],
                             __m512 part[TILE_PANELS][TILE_TOKENS]) {
     __m512i sum[TILE_PANELS][TILE_TOKENS];
-    if (kind == HALVES)
+    if (kind == PACKED_HALVES)
         dot_groups(P, T, w, b, 0, 4, q, ldq, starts, 2 * b, sum);
     else
         dot_groups(P, T, w, b, 0, 8, q, ldq, starts, b, sum);
@@ -80,7 +80,7 @@ EW__INLINE void scaled_sums(enum kind kind, size_t P, size_t T, const struct til
         for (size_t j = 0; j < T; j++)
             part[p][j] = _mm512_fmadd_ps(_mm512_castsi512_ps(sum[p][j]), s, less);
     }
-    if (kind != HALVES)
+    if (kind != PACKED_HALVES)
         return;
     dot_groups(P, T, w, b, 4, 4, q, ldq, starts, 2 * b + 1, sum);
     EW__TILE_LOOP
@@ -93,7 +93,7 @@ EW__INLINE void scaled_sums(enum kind kind, size_t P, size_t T, const struct til
 }
 
 /* Adds a piece to the sums of P panels x T rows of activations from `row` on. */
-EW__INLINE void mul_tile(enum kind kind, size_t P, size_t T, const struct tile_panel *w,
+EW__INLINE void mul_tile(enum packed_kind kind, size_t P, size_t T, const struct tile_panel *w,
                          const struct piece *piece, size_t row, float (*sums)[TILE_PANELS][16]) {
     const struct ew__qact *x = piece->x;
     const size_t n_pad = x->n_pad, step = n_pad / 32;
@@ -117,7 +117,7 @@ EW__INLINE void mul_tile(enum kind kind, size_t P, size_t T, const struct tile_p
             EW__TILE_LOOP
             for (size_t j = 0; j < T; j++) {
                 acc[p][j] = _mm512_fmadd_ps(part[p][j], _mm512_set1_ps(d[j * step]), acc[p][j]);
-                if (kind == MINIMUM)
+                if (kind == PACKED_MINIMUM)
                     acc[p][j] = _mm512_fmadd_ps(m, _mm512_set1_ps(dsum[j * step]), acc[p][j]);
             }
         }
@@ -131,7 +131,7 @@ EW__INLINE void mul_tile(enum kind kind, size_t P, size_t T, const struct tile_p
 }
 
 /* T below the full tile: the last tokens of a run. */
-EW__INLINE void mul_last(enum kind kind, size_t P, size_t T, const struct tile_panel *w,
+EW__INLINE void mul_last(enum packed_kind kind, size_t P, size_t T, const struct tile_panel *w,
                          const struct piece *piece, size_t row, float (*sums)[TILE_PANELS][16]) {
     switch (T) {
     case 5:
@@ -164,7 +164,7 @@ EW__INLINE void fetch_outputs(const struct piece *piece, size_t P, size_t j, siz
             __builtin_prefetch(piece->y + i * piece->ldy + p * EW__PANEL_ROWS, 1, 2);
 }
 
-EW__INLINE void mul_run(enum kind kind, size_t P, const struct tile_panel *w,
+EW__INLINE void mul_run(enum packed_kind kind, size_t P, const struct tile_panel *w,
                         const struct piece *piece, size_t row, size_t t,
                         float (*sums)[TILE_PANELS][16]) {
     size_t j = 0;
@@ -181,21 +181,21 @@ EW__INLINE void mul_run(enum kind kind, size_t P, const struct tile_panel *w,
                                  size_t row, size_t t, float(*sums)[TILE_PANELS][16]) {            \
         mul_run(kind, P, w, piece, row, t, sums);                                                  \
     }
-RUN(PLAIN, plain, 1)
-RUN(PLAIN, plain, 2)
-RUN(MINIMUM, minimum, 1)
-RUN(MINIMUM, minimum, 2)
-RUN(HALVES, halves, 1)
-RUN(HALVES, halves, 2)
+RUN(PACKED_PLAIN, plain, 1)
+RUN(PACKED_PLAIN, plain, 2)
+RUN(PACKED_MINIMUM, minimum, 1)
+RUN(PACKED_MINIMUM, minimum, 2)
+RUN(PACKED_HALVES, halves, 1)
+RUN(PACKED_HALVES, halves, 2)
 
 typedef void run_fn(const struct tile_panel *w, const struct piece *piece, size_t row, size_t t,
                     float (*sums)[TILE_PANELS][16]);
 
-static run_fn *run_of(enum kind kind, size_t panels) {
+static run_fn *run_of(enum packed_kind kind, size_t panels) {
     static run_fn *const runs[3][TILE_PANELS] = {
-        [PLAIN] = {run_plain_1, run_plain_2},
-        [MINIMUM] = {run_minimum_1, run_minimum_2},
-        [HALVES] = {run_halves_1, run_halves_2},
+        [PACKED_PLAIN] = {run_plain_1, run_plain_2},
+        [PACKED_MINIMUM] = {run_minimum_1, run_minimum_2},
+        [PACKED_HALVES] = {run_halves_1, run_halves_2},
     };
     return runs[kind][panels - 1];
 }
@@ -218,9 +218,9 @@ static void store_sums(const struct ew__packed *w, size_t first, size_t count, s
 static void mul_pair(ew__tile_unpack_fn *unpack, const struct ew__packed *w, size_t first,
                      size_t count, const struct ew__qact *x, size_t t0, size_t t,
                      struct tile_scratch *scratch, float *y, size_t ldy) {
-    enum kind kind = kind_of(w->type);
+    enum packed_kind kind = packed_kind(w->type);
     run_fn *run = run_of(kind, count);
-    struct piece piece = {.x = x, .kind = kind, .offset = type_offset(w->type), .ldy = ldy};
+    struct piece piece = {.x = x, .kind = kind, .offset = packed_offset(w->type), .ldy = ldy};
     size_t rows = x->rest > 0 ? 2 * t : t;
     for (size_t j = 0; j < rows; j++) {
         _mm512_store_ps(scratch->sums[j][0], _mm512_setzero_ps());

@@ -8,12 +8,10 @@ void K(kernels_fill)(struct ew__kernels *table) {
 #define EW__SET_UNPACK(type, suffix) table->unpack[EW__##type] = K(unpack_##suffix);
     EW__BLOCK_MAP(EW__SET_UNPACK)
 #undef EW__SET_UNPACK
-#define EW__SET_PACKED(type, tag, columns, cell, half, offset, min, per_scale)                     \
-    table->mul_packed[EW__##type] = K(mul_packed);
+#define EW__SET_PACKED(type, tag, ...) table->mul_packed[EW__##type] = K(mul_packed);
     EW__PACKED_MAP(EW__SET_PACKED)
 #undef EW__SET_PACKED
-#define EW__SET_PACKED(type, tag, columns, cell, half, offset, min, per_scale)                     \
-    table->mul_packed_float[EW__##type] = K(mul_packed_##tag);
+#define EW__SET_PACKED(type, tag, ...) table->mul_packed_float[EW__##type] = K(mul_packed_##tag);
     EW__PACKED_FLOAT_MAP(EW__SET_PACKED)
 #undef EW__SET_PACKED
     table->peak_i8 = K(peak_i8);

@@ -26,11 +26,10 @@ static struct row_place place_of(const struct ew__packed *w, size_t row, size_t 
     const struct ew__packed_format *f = ew__packed_format(w->type);
     size_t panel = row / EW__PANEL_ROWS, r = row % EW__PANEL_ROWS, per_cell = f->columns / 32;
     size_t cell = block / per_cell, b = block % per_cell;
-    size_t block_bytes = f->cell_bytes / per_cell / 64 * 64, scale_bytes;
-    scale_bytes = f->cell_bytes - per_cell * block_bytes;
+    size_t block_bytes = (f->cell_bytes - f->scale_bytes) / per_cell;
     const uint8_t *data = w->data + panel * w->panel_bytes, *at = data + cell * f->cell_bytes;
     return (struct row_place){
-        .vectors = at + scale_bytes + b * block_bytes + 4 * r,
+        .vectors = at + f->scale_bytes + b * block_bytes + 4 * r,
         .scales = at + r,
         .halves = data + ew__packed_halves_at(f, w->n) + cell * f->half_bytes + 2 * r,
         .b = (unsigned)b,

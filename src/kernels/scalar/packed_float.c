@@ -27,7 +27,7 @@ static void mul_rows(const struct ew__packed *w, size_t first, size_t count, con
     }
 }
 
-#define MUL_PACKED(TYPE, tag, columns, cell, half, offset, min, per_scale)                         \
+#define MUL_PACKED(TYPE, tag, ...)                                                                 \
     void K(mul_packed_##tag)(const struct ew__packed *w, size_t first, size_t count,               \
                              const float *x, size_t ldx, size_t t, float *y, size_t ldy) {         \
         mul_rows(w, first, count, x, ldx, t, y, ldy);                                              \
