@@ -68,6 +68,13 @@ static void json_share(json *j, const bench_result *r, const char *key, double v
         json_put_real(j, key, value);
 }
 
+static void json_together(json *j, const bench_result *r) {
+    json_speed(j, "parallel", &r->together);
+    json_put_count(j, "sequences", r->sequences);
+    json_put_real(j, "times_one", r->gain.s.median);
+    json_close(j, '}');
+}
+
 static void json_limits(json *j, const bench_result *r) {
     json_key(j, "limits");
     json_open(j, '{');
@@ -109,6 +116,8 @@ void bench_report_json(const bench_result *r) {
     json_put_count(&j, "moved_bytes_per_token", moved_bytes(r));
     json_share(&j, r, "share_of_bandwidth", share_of_bandwidth(r));
     json_close(&j, '}');
+    if (r->together.tokens > 0)
+        json_together(&j, r);
     json_settings(&j, r);
     if (r->limits.read_bytes_per_second > 0)
         json_limits(&j, r);
@@ -142,6 +151,10 @@ static void print_speeds(const bench_result *r) {
     write_share(part, sizeof(part), r, share_of_bandwidth(r));
     snprintf(line, sizeof(line), "%.2f GB/s of weights%s", weight_rate(r), part);
     print_row("decode", &r->decode, line);
+    snprintf(part, sizeof(part), "%llu at once", (unsigned long long)r->sequences);
+    snprintf(line, sizeof(line), "%.2f times one (%.2f to %.2f)", r->gain.s.median, r->gain.s.least,
+             r->gain.s.most);
+    print_row(part, &r->together, line);
 }
 
 static void print_limits(const bench_result *r) {

@@ -23,6 +23,8 @@ typedef struct bench_result {
     uint64_t n_batch, depth, repetitions, peak_rss_bytes;
     double load_seconds;
     bench_speed prefill, decode, first;
+    uint64_t sequences;         /* decoded together; 0: not measured */
+    bench_speed together, gain; /* tokens/s of all of them, and times `decode` */
 } bench_result;
 
 void bench_report_json(const bench_result *r);

@@ -24,7 +24,7 @@ struct ew_model {
     uint32_t n_decode, n_batch;      /* threads of passes with one token per session, and others */
     struct ew__workspace ws;
     float *hidden;           /* [n_batch][H] final states of a pass */
-    float *logits_many;      /* [EW__HEAD_ROWS][n_vocab] for calls that want every position */
+    float *logits_many;      /* [EW__HEAD_ROWS][n_vocab] of positions or sessions together */
     int32_t *batch_tokens;   /* [n_batch] */
     int32_t (*positions)[3]; /* [n_batch] */
     struct ew__arena arena;  /* owns the four above */
@@ -35,7 +35,7 @@ struct ew_model {
     char *chat_template; /* NULL when the checkpoint has none */
 };
 
-enum { EW__HEAD_ROWS = 8 }; /* positions whose logits are computed together in eval_each */
+enum { EW__HEAD_ROWS = 8 }; /* rows of logits that are computed together */
 
 struct ew_session {
     ew_model *model;

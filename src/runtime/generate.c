@@ -27,9 +27,13 @@ ew_status ew_session_sample(ew_session *session, const ew_sampling *sampling, ui
         return ew__fail(EW_ARGUMENT, "ew_session_sample needs a session, a generator and a place");
     if (!session->has_logits)
         return ew__fail(EW_STATE, "the session has evaluated no token yet");
-    EW__TRY(ew__sampling_check(sampling != NULL ? sampling : &greedy));
-    *token = ew__sample(&session->candidates, session->logits, session->model->n_usable,
-                        sampling != NULL ? sampling : &greedy, random);
+    const ew_sampling *chosen = sampling != NULL ? sampling : &greedy;
+    const ew_model *model = session->model;
+    EW__TRY(ew__sampling_check(chosen));
+    if (chosen->temperature > 0)
+        *token = ew__sample(&session->candidates, session->logits, model->n_usable, chosen, random);
+    else // what ew__sample would find, on vectors
+        *token = (int32_t)model->model.kernels->argmax(session->logits, model->n_usable);
     return EW_OK;
 }
 

@@ -167,19 +167,59 @@ static void fill_batch(ew_model *model, struct share *shares, size_t n_shares, s
     batch->runs = runs;
 }
 
-/* Logits of the last token of every share that a pass completed. */
-static void take_last_logits(ew_model *model, struct share *shares, const struct ew__batch *batch,
-                             const size_t *owners) {
-    size_t H = model->model.config->n_embd;
+/* Advances the shares by what a pass computed. Final states of those that it completed move to the
+ * front of model->hidden, where one is alone in a pass it stays (*first is its row): eval_each
+ * wants the others, too. Returns how many they are, their sessions in `ended`. */
+static size_t advance_shares(ew_model *model, struct share *shares, const struct ew__batch *batch,
+                             const size_t *owners, ew_session **ended, size_t *first) {
+    size_t H = model->model.config->n_embd, n = 0;
+    *first = 0;
     for (uint32_t i = 0; i < batch->n_runs; i++) {
         struct share *share = &shares[owners[i]];
         const struct ew__run *run = &batch->runs[i];
+        size_t last = (size_t)run->first + run->n - 1; // >= n: a run has a token at least
         share->session->n_past += run->n;
         share->done += run->n;
         share->session->has_logits = share->done == share->n;
-        if (share->session->has_logits)
-            ew__head(&model->ws, model->hidden + (run->first + run->n - 1) * H, 1,
-                     share->session->logits);
+        if (!share->session->has_logits)
+            continue;
+        if (batch->n_runs == 1)
+            *first = last;
+        else if (last != n)
+            memcpy(model->hidden + n * H, model->hidden + last * H, H * sizeof(float));
+        ended[n++] = share->session;
+    }
+    return n;
+}
+
+struct deal_task {
+    const float *rows; /* [..][n_vocab] */
+    size_t n_vocab;
+    ew_session *const *sessions;
+};
+
+static void deal_logits(void *context, size_t begin, size_t end, void *scratch) {
+    (void)scratch;
+    const struct deal_task *task = context;
+    for (size_t i = begin; i < end; i++)
+        memcpy(task->sessions[i]->logits, task->rows + i * task->n_vocab,
+               task->n_vocab * sizeof(float));
+}
+
+/* Logits of the last token of every share that a pass completed: the head is read once for all of
+ * them, up to EW__HEAD_ROWS. */
+static void take_last_logits(ew_model *model, struct share *shares, const struct ew__batch *batch,
+                             const size_t *owners) {
+    size_t H = model->model.config->n_embd, V = model->model.config->n_vocab, first;
+    ew_session *ended[EW__BATCH_SEQUENCES_MAX];
+    size_t n = advance_shares(model, shares, batch, owners, ended, &first);
+    for (size_t i = 0; i < n; i += EW__HEAD_ROWS) {
+        size_t rows = ew__min_size(EW__HEAD_ROWS, n - i);
+        const float *hidden = model->hidden + (first + i) * H;
+        ew__head(&model->ws, hidden, rows, rows == 1 ? ended[i]->logits : model->logits_many);
+        struct deal_task task = {model->logits_many, V, ended + i};
+        if (rows > 1)
+            ew__pool_run(model->pool, rows, 1, deal_logits, &task);
     }
 }
 

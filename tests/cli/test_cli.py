@@ -548,6 +548,17 @@ class Bench(Case):
         self.assertNotIn("limits", without)
         self.assertNotIn("share_of_bandwidth", without["decode"])
 
+    def test_several_at_once(self):
+        arguments = ["bench", path("tiny.gguf"), "-p", "0", "-n", "8", "-d", "20", "-r", "2", "--no-limits"]
+        told = self.done_json(*arguments, "--parallel", "3", "--json")
+        together, one = told["parallel"], told["decode"]["samples"]
+        self.assertEqual((together["sequences"], together["tokens"], len(together["samples"])), (3, 8, 2))
+        self.assertLessEqual(together["min"] / one[-1], together["times_one"])
+        self.assertGreaterEqual(together["max"] / one[0], together["times_one"])
+        self.assertRegex(self.done(*arguments, "--parallel", "3").decode(), r"(?m)^  3 at once +8 .* times one \(")
+        self.assertNotIn("parallel", self.done_json(*arguments, "--json"))
+        self.misused(*arguments, "--parallel", "65")
+
     def test_table(self):
         text = self.done("bench", path("tiny.gguf"), "-p", "16", "-n", "4", "-r", "1").decode()
         self.assertRegex(text, r"(?m)^  prefill +16 ")

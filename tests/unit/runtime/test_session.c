@@ -114,12 +114,13 @@ static void kv_types_cost_what_their_bits_say(void **state) {
     assert_true(q4 > q8 && q4 < 1e-2);
 }
 
-/* Five sessions of different lengths, prefilled together and decoded together, beside the same
- * alone. */
+/* Sessions of different lengths, prefilled together and decoded together, beside the same alone.
+ * They are more than the head takes at once, and end in different passes. */
 static void a_batch_gives_what_its_sessions_give_alone(void **state) {
     (void)state;
-    enum { count = 5 };
-    static const size_t lengths[count] = {3, 270, 64, 1, 129};
+    enum { count = 19 };
+    static const size_t lengths[count] = {3,  270, 64, 1, 129, 1, 5, 2, 17, 1,
+                                          33, 1,   1,  7, 2,   1, 4, 1, 9};
     ew_model *model = load(2, 128, EW_KV_DEFAULT, false);
     size_t V = vocab_of(model);
     ew_session *alone[count], *together[count];
