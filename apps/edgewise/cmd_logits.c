@@ -92,7 +92,7 @@ static int compute(work *w) {
     progress_begin(&w->bar, "evaluating", "tokens", w->n_ids);
     ew_status status = evaluate(w);
     progress_end(&w->bar);
-    if (ferror(w->out.file))
+    if (ferror(w->out.target.file))
         return write_failed(w);
     if (status != EW_OK)
         return text_fail_with(status);

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Writes a float32 matrix as .npy, format version 1.0 (NumPy enhancement proposal 1), row by row
- * through a temporary file beside the target that takes its name when it is whole. */
+ * to a file that appears when it is whole. */
 #ifndef EDGEWISE_APP_NPY_H
 #define EDGEWISE_APP_NPY_H
 
+#include "whole_file.h"
+
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
 
 typedef struct npy {
-    FILE *file;
-    char *path, *temporary; /* temporary is NULL when the target is no regular file */
+    whole_file target;
     size_t n_columns;
 } npy;
 

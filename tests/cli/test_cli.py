@@ -5,6 +5,7 @@
   tests/cli/test_cli.py EDGEWISE SYNTH-MODEL [unittest arguments]
 """
 import json
+import math
 import os
 import pty
 import re
@@ -19,7 +20,8 @@ import time
 import unittest
 
 EDGEWISE = SYNTH = WORK = None
-COMMANDS = ("run", "logits", "tokenize", "inspect", "convert", "bench", "selftest", "doctor")
+COMMANDS = ("run", "logits", "tokenize", "inspect", "convert", "perplexity", "bench", "selftest",
+            "doctor")
 
 
 def environment(**extra):
@@ -157,6 +159,9 @@ class Usage(Case):
         self.misused("tokenize", "m", "--decode", "--ids")
         self.misused("convert", "a", "b", "--mmproj", "c", "--no-mmproj")
         self.misused("selftest", "m", "--quick", "--full")
+        self.misused("perplexity", "m")
+        self.misused("perplexity", "m", "text", "--kl-base", "f")
+        self.misused("perplexity", "m", "text", "--kl-base", "f", "--kl-save", "g")
 
     def test_help(self):
         overview = self.done("--help").decode()
@@ -421,6 +426,85 @@ class Logits(Case):
         error = process.communicate(timeout=60)[1]
         self.assertEqual((process.returncode, error), (130, b""))
         self.assertFalse([name for name in os.listdir(WORK) if name.startswith("stopped.npy")])
+
+
+def log_softmax(row):
+    top = max(row)
+    total = math.log(sum(math.exp(x - top) for x in row)) + top
+    return [x - total for x in row]
+
+
+class Perplexity(Case):
+    """Against the same figures computed here from the numbers of `logits`."""
+
+    TEXT = "The quick brown fox jumps over the lazy dog. " * 20
+    CTX = 32
+
+    def setUp(self):
+        with open(path("text.txt"), "w", encoding="ascii") as file:
+            file.write(self.TEXT)
+
+    def ids(self):
+        told = self.done_json("tokenize", path("tiny.gguf"), "--json", stdin=self.TEXT.encode())
+        return told["ids"]
+
+    def distributions(self, kv, chunks):
+        """[(distribution, next token)] at the scored positions."""
+        ids, found = self.ids(), []
+        for at in range(0, chunks * self.CTX, self.CTX):
+            chunk = ids[at:at + self.CTX]
+            self.done("logits", path("tiny.gguf"), "--tokens", ",".join(map(str, chunk)), "--all",
+                      "--kv", kv, "--out", path("chunk.npy"))
+            (rows, columns), data = read_npy(path("chunk.npy"))
+            for j in range(self.CTX // 2, rows - 1):
+                row = struct.unpack_from(f"<{columns}f", data, 4 * columns * j)
+                found.append((log_softmax(row), chunk[j + 1]))
+        return found
+
+    def score(self, *options):
+        return self.done_json("perplexity", path("tiny.gguf"), *options, "--json")
+
+    def test_perplexity(self):
+        told = self.score(path("text.txt"), "--ctx", self.CTX, "--chunks", 2)
+        wanted = [-row[token] for row, token in self.distributions("f16", 2)]
+        self.assertEqual(told["tokens"], len(wanted))
+        mean = sum(wanted) / len(wanted)
+        self.assertAlmostEqual(math.log(told["perplexity"]), mean, places=6)
+        spread = sum((x - mean) ** 2 for x in wanted) / (len(wanted) - 1) / len(wanted)
+        self.assertAlmostEqual(told["perplexity_error"] / told["perplexity"], spread ** 0.5,
+                               places=6)
+
+    def test_divergence(self):
+        self.score(path("text.txt"), "-c", self.CTX, "--chunks", 2, "--kl-save", path("base.ewkl"))
+        same = self.score("--kl-base", path("base.ewkl"))
+        self.assertEqual(same["same_top"], 1)
+        self.assertAlmostEqual(same["perplexity_ratio"], 1, places=6)
+        self.assertLess(abs(same["kl_mean"]), 1e-6)
+        told = self.score("--kl-base", path("base.ewkl"), "--kv", "q4_0")
+        pairs = list(zip(self.distributions("f16", 2), self.distributions("q4_0", 2)))
+        kl = [sum(math.exp(p) * (p - q) for p, q in zip(base, other))
+              for (base, _), (other, _) in pairs]
+        self.assertGreater(told["kl_mean"], 0)
+        self.assertLess(abs(told["kl_mean"] - sum(kl) / len(kl)), 0.01 * told["kl_mean"] + 1e-6)
+        self.assertLess(abs(told["kl_max"] - max(kl)), 0.02 * max(kl))
+        agree = sum(base.index(max(base)) == other.index(max(other))
+                    for (base, _), (other, _) in pairs)
+        self.assertAlmostEqual(told["same_top"], agree / len(pairs))
+
+    def test_what_cannot_be_done(self):
+        self.assertIn("no whole chunk", self.fails("perplexity", path("tiny.gguf"),
+                                                   path("text.txt"), "-c", 4096))
+        self.fails("perplexity", path("tiny.gguf"), path("nothing.txt"))
+        self.score(path("text.txt"), "-c", self.CTX, "--kl-save", path("whole.ewkl"))
+        with open(path("whole.ewkl"), "rb") as file:
+            whole = file.read()
+        for n in (0, 7, 23, 30, len(whole) - 1):
+            with open(path("cut.ewkl"), "wb") as file:
+                file.write(whole[:n])
+            self.fails("perplexity", path("tiny.gguf"), "--kl-base", path("cut.ewkl"))
+        self.fails("perplexity", path("tiny.gguf"), path("text.txt"), "-c", self.CTX, "--kl-save",
+                   path("no/such/folder.ewkl"))
+        self.assertFalse([name for name in os.listdir(WORK) if name.endswith(".part")])
 
 
 class Tokenize(Case):

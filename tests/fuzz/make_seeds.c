@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Writes the seeds of fuzz_gguf, fuzz_safetensors, fuzz_json_config and fuzz_pack_head under a
- * folder (normally tests/fuzz/corpus): a valid file and every broken one of the tests' tables, the
- * large ones left out. Usage: make_seeds CORPUS */
+/* Writes the seeds of fuzz_gguf, fuzz_safetensors, fuzz_json_config, fuzz_pack_head and
+ * fuzz_kl_base under a folder (normally tests/fuzz/corpus): a valid file and every broken one of
+ * the tests' tables, the large ones left out. Usage: make_seeds CORPUS */
 #include "support/bad_files.h"
 
 #include <stdio.h>
@@ -130,6 +130,29 @@ static void pack_head_seeds(void) {
     }
 }
 
+/* A chunk of 8 tokens out of 300, then `n` distributions of three tokens each. */
+static void kl_base_seeds(void) {
+    for (uint32_t n = 0; n < 4; n++) {
+        struct craft file = {0};
+        craft_text(&file, "EWKLBASE");
+        craft_u32(&file, n == 3 ? 2 : 1); // the last one of another version
+        craft_u32(&file, 300);
+        craft_u32(&file, 8);
+        craft_u32(&file, 1);
+        for (uint32_t i = 0; i < 8; i++)
+            craft_u32(&file, 37 * i);
+        for (uint32_t i = 0; i < n; i++) {
+            craft_u32(&file, 3);
+            craft_u32(&file, 5);
+            craft_u32(&file, 1u << 18);
+            craft_u32(&file, 0xbf800000); // -1.0F
+            craft_text(&file, "\x05\x10\x01\x80\x01\x20\x08\x02\x30\x09");
+        }
+        write_seed("fuzz_kl_base", n, &file);
+        craft_free(&file);
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "usage: make_seeds CORPUS\n");
@@ -140,5 +163,6 @@ int main(int argc, char **argv) {
     safetensors_seeds();
     json_seeds();
     pack_head_seeds();
+    kl_base_seeds();
     return 0;
 }
