@@ -21,6 +21,7 @@
 #include "base/dtype.h"
 #include "base/limits.h"
 #include "kernels/packed.h"
+#include "kernels/split.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -88,6 +89,9 @@ struct ew__kernels {
     ew__mul_packed_fn *mul_packed[EW__DTYPE_COUNT];
     /* The same for packed F16 and BF16, which meet f32 activations. */
     ew__mul_packed_float_fn *mul_packed_float[EW__DTYPE_COUNT];
+    /* By weight type, both or neither: matrices in two planes. */
+    ew__mul_split_fn *mul_split[EW__DTYPE_COUNT];
+    ew__screen_split_fn *screen_split[EW__DTYPE_COUNT];
     /* Bytes into 32-bit sums, bf16 pairs and floats into floats; NULL: no such instruction. */
     ew__peak_fn *peak_i8, *peak_bf16, *peak_f32;
     const char *isa; /* "scalar", "avx2", "avx512vnni", "neon"...: the highest set in use */

@@ -31,7 +31,8 @@ fill_fn ew__kernels_fill_neon_dotprod;
 fill_fn ew__kernels_fill_neon_i8mm;
 #endif
 
-#define TABLES_MAX 5
+/* The sets of one architecture: scalar and three more. */
+#define TABLES_MAX 4u
 static struct ew__kernels tables[TABLES_MAX];
 static size_t table_count;
 static pthread_once_t built = PTHREAD_ONCE_INIT;
@@ -39,11 +40,15 @@ static pthread_once_t built = PTHREAD_ONCE_INIT;
 static void push(bool usable, fill_fn *fill) {
     if (!usable)
         return;
+    if (table_count == TABLES_MAX)
+        abort(); /* a set was added without a table for it */
     if (table_count > 0)
         tables[table_count] = tables[table_count - 1];
     if (table_count == 1) { /* on the scalar twins: see kernels.h */
         memset(tables[1].mul_packed, 0, sizeof tables[1].mul_packed);
         memset(tables[1].mul_packed_float, 0, sizeof tables[1].mul_packed_float);
+        memset(tables[1].mul_split, 0, sizeof tables[1].mul_split);
+        memset(tables[1].screen_split, 0, sizeof tables[1].screen_split);
     }
     fill(&tables[table_count]);
     table_count++;

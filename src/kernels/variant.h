@@ -35,4 +35,18 @@ EW__PACKED_MAP(EW__PACKED_PROTOTYPE)
 EW__PACKED_FLOAT_MAP(EW__PACKED_PROTOTYPE)
 #undef EW__PACKED_PROTOTYPE
 
+/* For the maps: the table's products of a packed type are this set's. */
+#define EW__SET_PACKED(type, tag, ...) table->mul_packed[EW__##type] = K(mul_packed_##tag);
+#define EW__SET_PACKED_FLOAT(type, tag, ...)                                                       \
+    table->mul_packed_float[EW__##type] = K(mul_packed_##tag);
+
+/* Matrices in two planes, likewise. */
+ew__mul_split_fn K(mul_split);
+ew__screen_split_fn K(screen_split);
+#define EW__SPLIT_PROTOTYPE(type, tag, low)                                                        \
+    ew__mul_split_fn K(mul_split_##tag);                                                           \
+    ew__screen_split_fn K(screen_split_##tag);
+EW__SPLIT_MAP(EW__SPLIT_PROTOTYPE)
+#undef EW__SPLIT_PROTOTYPE
+
 #endif

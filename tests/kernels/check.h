@@ -94,6 +94,8 @@ EW__OPS(CHECK_PROTOTYPE)
 void check_unpack(struct check *c, ew__dtype type);
 void check_mul_packed(struct check *c, ew__dtype type);
 void check_mul_packed_float(struct check *c, ew__dtype type);
+void check_mul_split(struct check *c, ew__dtype type);
+void check_screen_split(struct check *c, ew__dtype type);
 
 /* A buffer of `blocks` random blocks of a type, at any address, with finite scales. */
 void *check_blocks(struct check *c, ew__dtype type, size_t blocks);

@@ -38,6 +38,11 @@ static const struct entry entries[] = {
 #define CHECK_PACKED(name, tag, ...) {"mul_packed_" #tag, NULL, check_mul_packed_float, EW__##name},
                 EW__PACKED_FLOAT_MAP(CHECK_PACKED)
 #undef CHECK_PACKED
+#define CHECK_SPLIT(name, tag, low)                                                                \
+    {"mul_split_" #tag, NULL, check_mul_split, EW__##name},                                        \
+        {"screen_split_" #tag, NULL, check_screen_split, EW__##name},
+                    EW__SPLIT_MAP(CHECK_SPLIT)
+#undef CHECK_SPLIT
 };
 #define ENTRIES (sizeof entries / sizeof *entries)
 
@@ -73,6 +78,8 @@ static size_t run_entry(struct check *c, const struct entry *entry, uint64_t see
 
 /* Products of packed weights exist where a set has them. */
 static bool has_kernel(const struct ew__kernels *k, const struct entry *entry) {
+    if (entry->check_type == check_mul_split || entry->check_type == check_screen_split)
+        return k->mul_split[entry->type] != NULL && k->screen_split[entry->type] != NULL;
     if (entry->check_type == check_mul_packed_float)
         return k->mul_packed_float[entry->type] != NULL;
     return entry->check_type != check_mul_packed || k->mul_packed[entry->type] != NULL;

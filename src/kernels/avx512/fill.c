@@ -8,12 +8,13 @@ void K(kernels_fill)(struct ew__kernels *table) {
     table->mul_u8 = K(mul_u8);
     table->quantise_act = K(quantise_act);
     table->quantise_left = K(quantise_left);
-#define EW__SET_PACKED(type, tag, ...) table->mul_packed[EW__##type] = K(mul_packed_##tag);
     EW__PACKED_MAP(EW__SET_PACKED)
-#undef EW__SET_PACKED
-#define EW__SET_PACKED(type, tag, ...) table->mul_packed_float[EW__##type] = K(mul_packed_##tag);
-    EW__PACKED_FLOAT_MAP(EW__SET_PACKED)
-#undef EW__SET_PACKED
+    EW__PACKED_FLOAT_MAP(EW__SET_PACKED_FLOAT)
+#define EW__SET_SPLIT(type, tag, low)                                                              \
+    table->mul_split[EW__##type] = K(mul_split_##tag);                                             \
+    table->screen_split[EW__##type] = K(screen_split_##tag);
+    EW__SPLIT_MAP(EW__SET_SPLIT)
+#undef EW__SET_SPLIT
     table->peak_i8 = K(peak_i8);
     table->peak_f32 = K(peak_f32);
     table->isa = "avx512vnni";
