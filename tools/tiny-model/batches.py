@@ -175,15 +175,15 @@ def made_ahead(work: Callable[[Job], Made], jobs: Iterator[Job], workers: int,
             yield result.get()
 
 
-def stream(folder: Path, seed: int, first: int, steps: int, shape: Shape,
+def stream(folder: Path, seed: int, first: int, steps: int, end: int, shape: Shape,
            workers: int) -> Iterator[list[Batch]]:
-    """The batches of steps first .. steps-1."""
+    """The batches of steps first .. end-1 of a schedule of `steps`."""
     size = shape.window
     jobs = ((seed, window, window * size / steps, shape)
-            for window in range(first // size, -(-steps // size)))
+            for window in range(first // size, -(-end // size)))
     at = first // size * size
     for made in made_ahead(_work, jobs, workers, _start, (folder,)):
         for batches in made:
-            if first <= at < steps:
+            if first <= at < end:
                 yield batches
             at += 1

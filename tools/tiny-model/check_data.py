@@ -63,7 +63,7 @@ def trainer(folder: Path) -> train.Trainer:
 
 def advance(subject: train.Trainer, until: int) -> None:
     for batches in stream(subject.folder, train.SEED, subject.step, subject.steps,
-                          subject.preset.shape, 0):
+                          subject.steps, subject.preset.shape, 0):
         if subject.step == until:
             break
         subject.train_step(batches)

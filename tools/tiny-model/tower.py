@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Trains the vision tower by itself, before the language model learns to look through it.
+"""Trains the vision tower by itself: its rows shall be what the words of a caption are.
 
     tower.py RUN [--device cpu|cuda] [--pictures N] [--minutes M]
 
-A picture costs a conversation of tokens there and nothing but itself here: what is in it (LABELS) is
-asked of the mean of its rows, normalised as the first layer does, by a linear map for each label.
-Leaves RUN/tower.pt, which train.py begins with. A run that was cut goes on.
+A picture costs the language model a conversation of tokens, and here nothing but itself. Row i of a
+picture shall be the embedding, in the run's checkpoint, of token i of its caption; so when the
+language model can copy, it can read pictures at once. Run it when train.py has come that far, between
+two calls: it leaves RUN/tower.pt, which train.py takes over when it goes on. A run that was cut goes
+on.
 """
 from __future__ import annotations
 
@@ -19,89 +21,85 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 import environment
-from batches import made_ahead
-from config import Config
-from data.pictures import GRID, LABELS, SCENES
+from batches import IMAGE_TOKENS, made_ahead
+from bpe import Tokenizer, read_tokenizer
+from data.pictures import GRID, SCENES
 from data.words import Source
 from optim import make_optimizers
-from train import PRESETS, SEED, make_config, prepare_tokenizer, rate
-from vision import Tower, cut_patches, scaled
+from train import PRESETS, SEED, load_model, rate
+from vision import cut_patches, scaled
 
-PICTURES = 200_000
+PICTURES = 150_000
 BATCH = 48
 RATES = (0.02, 2e-3)  # Muon, AdamW
-Batch = tuple[np.ndarray, dict[str, np.ndarray]]
+FILL = "\n"           # behind a caption
+SHARPNESS = 10.0      # logit of the right token for a row that is its embedding
+Batch = tuple[np.ndarray, np.ndarray]
+
+_TOKENIZER: Tokenizer | None = None
 
 
-class Labelled(nn.Module):
-    """The tower and a linear map for each label; an answer of -1 is not asked."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.visual = Tower(config.vision)
-        wide = config.hidden_size
-        self.heads = nn.ModuleDict({name: nn.Linear(wide, n) for name, n in LABELS.items()})
-
-    def forward(self, patches: Tensor) -> dict[str, Tensor]:
-        rows = self.visual(scaled(patches), GRID)
-        rows = rows * torch.rsqrt(rows.square().mean(-1, keepdim=True) + 1e-6)
-        mean = rows.mean(1)
-        return {name: head(mean) for name, head in self.heads.items()}
+def start(folder: Path) -> None:
+    global _TOKENIZER
+    _TOKENIZER = read_tokenizer(folder)
+    torch.set_num_threads(1)
 
 
 def draw_batch(number: int) -> Batch:
-    """Pictures as patches [BATCH, patches, 1536] and the answers [BATCH] for each label."""
+    """Pictures as patches [BATCH, patches, 1536] and the tokens of their captions [BATCH, rows]."""
+    assert _TOKENIZER is not None
     source = Source(SEED * 1_000_003 + number, training=True)
     scenes = [source.pick(SCENES)(source) for _ in range(BATCH)]
     patches = np.stack([cut_patches(scene.canvas.bytes(source)[None]) for scene in scenes])
-    return patches, {name: np.array([scene.labels.get(name, -1) for scene in scenes])
-                     for name in LABELS}
+    tokens = np.full((BATCH, IMAGE_TOKENS), _TOKENIZER.encode(FILL)[0], np.int64)
+    for row, scene in zip(tokens, scenes):
+        ids = _TOKENIZER.encode(scene.caption)
+        assert len(ids) <= IMAGE_TOKENS, scene.caption
+        row[:len(ids)] = ids
+    return patches, tokens
 
 
 class TowerTrainer:
     def __init__(self, folder: Path, device: str, pictures: int) -> None:
         self.folder, self.device = folder, torch.device(device)
-        torch.manual_seed(SEED)
-        self.subject = Labelled(make_config(PRESETS[device], prepare_tokenizer(folder)))
-        self.subject.to(self.device)
-        self.optimizers = make_optimizers(self.subject, *RATES)
+        model = load_model(folder, PRESETS[device])
+        self.tower = model.model.visual.to(self.device)
+        self.words = model.model.language_model.embed_tokens.weight.detach().to(self.device)
+        self.optimizers = make_optimizers(self.tower, *RATES)
         self.steps, self.step = math.ceil(pictures / BATCH), 0
-        self.reset_meters()
+        self.right = self.asked = self.whole = 0
         if (folder / "tower.pt").exists():
             state = torch.load(folder / "tower.pt", map_location=self.device)
-            self.subject.load_state_dict(state["subject"])
+            self.tower.load_state_dict(state["tower"])
             for optimizer, saved in zip(self.optimizers, state["optimizers"]):
                 optimizer.load_state_dict(saved)
             self.step = state["step"]
 
-    def reset_meters(self) -> None:
-        self.right = dict.fromkeys(LABELS, 0)
-        self.asked = dict.fromkeys(LABELS, 0)
-
     def save(self) -> None:
-        state = {"subject": self.subject.state_dict(), "step": self.step,
+        state = {"tower": self.tower.state_dict(), "step": self.step,
                  "optimizers": [o.state_dict() for o in self.optimizers]}
         torch.save(state, self.folder / "tower.new")
         os.replace(self.folder / "tower.new", self.folder / "tower.pt")
 
     def loss(self, batch: Batch) -> Tensor:
-        total = torch.zeros((), device=self.device)
-        patches, answers = batch
-        for name, logits in self.subject(torch.from_numpy(patches).to(self.device)).items():
-            wanted = torch.from_numpy(answers[name]).to(self.device)
-            asked = wanted >= 0
-            if asked.any():
-                total = total + F.cross_entropy(logits[asked], wanted[asked])
-                self.right[name] += int((logits[asked].argmax(-1) == wanted[asked]).sum())
-                self.asked[name] += int(asked.sum())
-        return total
+        """Cross-entropy of the captions' tokens, and the distance from their embeddings."""
+        tokens = torch.from_numpy(batch[1]).to(self.device)
+        rows = self.tower(scaled(torch.from_numpy(batch[0]).to(self.device)), GRID)
+        size = self.words.square().sum(-1).mean()
+        logits = rows @ self.words.T * (SHARPNESS / size)
+        good = logits.argmax(-1) == tokens
+        self.right += int(good.sum())
+        self.whole += int(good.all(-1).sum())
+        self.asked += len(tokens)
+        distance = (rows - self.words[tokens]).square().sum(-1).mean() / size
+        return F.cross_entropy(logits.flatten(0, 1), tokens.flatten()) + 0.3 * distance
 
     def train_step(self, batch: Batch) -> None:
         self.loss(batch).backward()
-        torch.nn.utils.clip_grad_norm_(self.subject.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.tower.parameters(), 1.0)
         for optimizer, base in zip(self.optimizers, RATES):
             for group in optimizer.param_groups:
                 group["lr"] = base * rate(self.step / self.steps)
@@ -110,13 +108,9 @@ class TowerTrainer:
         self.step += 1
 
     def report(self) -> None:
-        shares = {name: round(self.right[name] / max(n, 1), 3) for name, n in self.asked.items()
-                  if not name.startswith("cell")}
-        cells = [name for name in LABELS if name.startswith("cell")]
-        shares["cells"] = round(sum(self.right[c] for c in cells)
-                                / max(1, sum(self.asked[c] for c in cells)), 3)
-        print(self.step * BATCH, shares, flush=True)
-        self.reset_meters()
+        print(f"{self.step * BATCH} pictures: {self.right / self.asked / IMAGE_TOKENS:.4f} of tokens,"
+              f" {self.whole / self.asked:.3f} of captions right", flush=True)
+        self.right = self.asked = self.whole = 0
 
 
 def main() -> int:
@@ -128,12 +122,11 @@ def main() -> int:
     arguments = parser.parse_args()
     environment.restart_tuned(1)
     torch.set_num_threads(1)
-    arguments.run.mkdir(parents=True, exist_ok=True)
     trainer = TowerTrainer(arguments.run, arguments.device, arguments.pictures)
     began = time.monotonic()
     workers = 0 if arguments.device == "cpu" else max(1, (os.cpu_count() or 2) - 2)
-    for batch in made_ahead(draw_batch, iter(range(trainer.step, trainer.steps)), workers,
-                            torch.set_num_threads, (1,)):
+    for batch in made_ahead(draw_batch, iter(range(trainer.step, trainer.steps)), workers, start,
+                            (arguments.run,)):
         trainer.train_step(batch)
         if trainer.step % 100 == 0 or trainer.step == trainer.steps:
             trainer.report()

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains the tiny model; a run that was cut goes on from its last checkpoint.
 
-    train.py RUN [--device cpu|cuda] [--steps N] [--minutes M] [--threads N]
+    train.py RUN [--device cpu|cuda] [--steps N] [--until STEP] [--minutes M] [--threads N]
 
 RUN is a folder of its own: tokenizer, tower.pt (from tower.py), log.csv, checkpoint.pt. --steps is
 the length of the whole schedule (on going on: a new length, which moves the decay of the learning
-rate); --minutes stops earlier and saves.
+rate); --until and --minutes stop earlier and save.
 """
 from __future__ import annotations
 
@@ -96,6 +96,16 @@ def rate(progress: float) -> float:
     return min(1.0, max(0.0, (1 - progress) / 0.3))
 
 
+def load_model(folder: Path, preset: Preset) -> Qwen35:
+    """The run's model, from its checkpoint or as it begins."""
+    model = Qwen35(make_config(preset, prepare_tokenizer(folder)))
+    initialise(model, SEED)
+    if (folder / "checkpoint.pt").exists():
+        state = torch.load(folder / "checkpoint.pt", map_location="cpu")
+        model.load_state_dict(state["model"])
+    return model
+
+
 class Trainer:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.folder = Path(arguments.run)
@@ -103,28 +113,30 @@ class Trainer:
         self.preset = PRESETS[arguments.device]
         self.steps = arguments.steps or self.preset.steps
         self.tokenizer = prepare_tokenizer(self.folder)
-        self.model = Qwen35(make_config(self.preset, self.tokenizer))
-        initialise(self.model, SEED)
-        self.load_tower()
+        self.model = load_model(self.folder, self.preset)
         self.model.set_chunk(self.preset.chunk)
         self.model.to(self.device)
         self.optimizers = make_optimizers(self.model, self.preset.muon_lr, self.preset.adam_lr)
         self.base_rates = [self.preset.muon_lr, self.preset.adam_lr]
         self.step = 0
         self.seen = 0
+        self.has_tower = False
         self.reset_meters()
         if (self.folder / "checkpoint.pt").exists():
             self.resume()
             self.steps = arguments.steps or self.steps
+        self.take_tower()
 
-    def load_tower(self) -> None:
-        """The tower as tower.py left it, if it was run."""
-        if (self.folder / "tower.pt").exists():
-            state = torch.load(self.folder / "tower.pt", map_location="cpu")["subject"]
-            prefix = "visual."
-            self.model.model.visual.load_state_dict(
-                {name[len(prefix):]: value for name, value in state.items()
-                 if name.startswith(prefix)})
+    def take_tower(self) -> None:
+        """The tower as tower.py left it, once; what its optimizers had in motion is forgotten."""
+        if self.has_tower or not (self.folder / "tower.pt").exists():
+            return
+        tower = self.model.model.visual
+        tower.load_state_dict(torch.load(self.folder / "tower.pt", map_location="cpu")["tower"])
+        for parameter in tower.parameters():
+            for optimizer in self.optimizers:
+                optimizer.state.pop(parameter, None)
+        self.has_tower = True
 
     def reset_meters(self) -> None:
         self.loss_sum = torch.zeros(len(KIND_NAMES), device=self.device)
@@ -134,16 +146,17 @@ class Trainer:
 
     def save(self) -> None:
         state = {"model": self.model.state_dict(), "step": self.step, "seen": self.seen,
-                 "steps": self.steps, "optimizers": [o.state_dict() for o in self.optimizers]}
+                 "steps": self.steps, "has_tower": self.has_tower,
+                 "optimizers": [o.state_dict() for o in self.optimizers]}
         torch.save(state, self.folder / "checkpoint.new")
         os.replace(self.folder / "checkpoint.new", self.folder / "checkpoint.pt")
 
     def resume(self) -> None:
         state = torch.load(self.folder / "checkpoint.pt", map_location=self.device)
-        self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"]):
             optimizer.load_state_dict(saved)
         self.step, self.seen, self.steps = state["step"], state["seen"], state["steps"]
+        self.has_tower = state.get("has_tower", False)
         print(f"going on at step {self.step} of {self.steps}", flush=True)
 
     def losses(self, batch: Batch, mtp: bool) -> tuple[Tensor, Tensor]:
@@ -232,7 +245,8 @@ def run(trainer: Trainer, arguments: argparse.Namespace) -> None:
         0 if arguments.device == "cpu" else max(1, (os.cpu_count() or 2) - 2))
     began = saved = reported = time.monotonic()
     tokens = trainer.seen
-    for batches in stream(trainer.folder, SEED, trainer.step, trainer.steps,
+    end = min(trainer.steps, arguments.until or trainer.steps)
+    for batches in stream(trainer.folder, SEED, trainer.step, trainer.steps, end,
                           preset.shape, workers):
         trainer.train_step(batches)
         now = time.monotonic()
@@ -254,6 +268,7 @@ def main() -> int:
     parser.add_argument("run", help="folder of the run")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--steps", type=int, help="length of the schedule")
+    parser.add_argument("--until", type=int, help="stop and save at this step")
     parser.add_argument("--minutes", type=float, help="stop and save after this time")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU's arithmetic")
     parser.add_argument("--workers", type=int, help="processes that make batches")

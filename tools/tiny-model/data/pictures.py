@@ -67,16 +67,11 @@ Fact = tuple[str, str]  # a pattern of questions and the answer
 
 @dataclass
 class Scene:
-    """A picture, what can be asked about it, and what is in it (see LABELS)."""
+    """A picture, what can be asked about it, and all of that in at most 16 tokens."""
 
     canvas: Canvas
     facts: list[Fact]
-    labels: dict[str, int]
-
-
-# What tower.py asks of a picture, and the number of answers.
-LABELS = {"scene": 3, "colour": len(PAINTS), "shape": len(SHAPES), "place": len(PLACES), "count": 5,
-          "digits": 2, "first": 10, "last": 10, **{f"cell{i}": 2 for i in range(9)}}
+    caption: str
 
 
 def ask(scene: Scene, source: Source) -> Item:
@@ -107,9 +102,11 @@ def one_shape_scene(source: Source) -> Scene:
         ("(Where|In which corner) is (the shape|it)( in the picture|)?", f"At the {place}."),
         ("(What do you see|What is in the picture|What is this|Describe the picture)?",
          f"A {colour} {name} at the {place}.")]
-    return Scene(canvas, facts, {
-        "scene": 0, "colour": list(PAINTS).index(colour), "shape": SHAPES.index(name),
-        "place": list(PLACES).index(place)})
+    return Scene(canvas, facts, f"A {colour} {name} at the {place}.")
+
+
+COUNTED_CELLS = [("top left", (0, 0)), ("middle", (1, 1)), ("bottom right", (2, 2)),
+                 ("top right", (0, 2))]
 
 
 def counted_scene(source: Source) -> Scene:
@@ -123,16 +120,12 @@ def counted_scene(source: Source) -> Scene:
     facts = [("(How many|Count the|Tell me how many) "
               f"({name}s|shapes)( are there| do you see|)?",
               f"{count} {name}{'s' if count > 1 else ''}.")]
+    told = ["Yes" if cell in cells else "No" for _, cell in COUNTED_CELLS]
     if source.training:
         facts += [("(What|Which) colour are they?", colour.capitalize() + ".")]
-        facts += [(f"(Is there|Do you see) (a|one) {name} (at|in) the {where}?",
-                   "Yes." if cell in cells else "No.")
-                  for where, cell in (("top left", (0, 0)), ("middle", (1, 1)),
-                                      ("bottom right", (2, 2)), ("top right", (0, 2)))]
-    return Scene(canvas, facts, {
-        "scene": 1, "colour": list(PAINTS).index(colour), "shape": SHAPES.index(name),
-        "count": count - 1,
-        **{f"cell{i}": int(divmod(i, 3) in cells) for i in range(9)}})
+        facts += [(f"(Is there|Do you see) (a|one) {name} (at|in) the {where}?", answer + ".")
+                  for (where, _), answer in zip(COUNTED_CELLS, told)]
+    return Scene(canvas, facts, f"{facts[0][1]} {colour}. {'.'.join(told)}.")
 
 
 def digits_scene(source: Source) -> Scene:
@@ -151,9 +144,8 @@ def digits_scene(source: Source) -> Scene:
                   ("(Which|What) is the (last|rightmost) digit?", str(values[-1])),
                   ("How many digits are there?", str(len(values))),
                   ("(What|Which) colour is it?", colour.capitalize() + ".")]
-    return Scene(canvas, facts, {
-        "scene": 2, "colour": list(PAINTS).index(colour), "digits": len(values) - 1,
-        "first": values[0], "last": values[-1]})
+    number = "".join(map(str, values))
+    return Scene(canvas, facts, f"{number} {colour} {len(values)}")
 
 
 SCENES = [one_shape_scene, counted_scene, digits_scene]
