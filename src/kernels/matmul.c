@@ -17,8 +17,10 @@
 #define REST_TOKENS 32u
 #define TILE_BYTES  (256u * 1024u) /* activations of a token tile */
 
-#define PIECES_PER_THREAD 16u
-#define PANELS_TOGETHER   4u
+#define PIECE_BYTES     (128u * 1024u) /* of weights times tokens: some 10 us */
+#define PANELS_TOGETHER 4u             /* of the kernels for few tokens, and for float weights */
+#define TILE_PANELS     2u             /* of the kernels for many */
+#define FEW_TOKENS      4u
 
 struct job {
     const struct ew__kernels *kernels;
@@ -166,56 +168,6 @@ static void packed_float_rows(const struct job *job, size_t begin, size_t end, v
                                             job->x->t, job->y, job->ldy);
 }
 
-struct quantise_job {
-    const struct ew__kernels *kernels;
-    const float *x;
-    size_t ldx, n;
-    const struct ew__qact *q;
-};
-
-/* n values -> row `row` of q. */
-static void quantise_row(const struct ew__kernels *kernels, const float *x, size_t n,
-                         const struct ew__qact *q, size_t row) {
-    size_t blocks = q->n_pad / 32;
-    kernels->quantise_act(x, n, q->n_pad, q->q + row * q->n_pad, q->d + row * blocks,
-                          q->sum + row * 2 * blocks, q->isum + row * 2 * blocks,
-                          q->dsum + row * blocks);
-}
-
-static void quantise_tokens(void *context, size_t begin, size_t end, void *scratch) {
-    const struct quantise_job *job = context;
-    (void)scratch;
-    for (size_t j = begin; j < end; j++)
-        quantise_row(job->kernels, job->x + j * job->ldx, job->n, job->q, j);
-}
-
-void ew__quantise_acts(const struct ew__kernels *kernels, struct ew__pool *pool, const float *x,
-                       size_t ldx, size_t n, size_t t, struct ew__qact *q) {
-    q->n_pad = padded(n);
-    q->rest = 0;
-    struct quantise_job job = {kernels, x, ldx, n, q};
-    ew__pool_run(pool, t, 8, quantise_tokens, &job);
-}
-
-static void quantise_rests(void *context, size_t begin, size_t end, void *scratch) {
-    const struct quantise_job *job = context;
-    const struct ew__qact *q = job->q;
-    float *left = scratch;
-    for (size_t j = begin; j < end; j++) {
-        const float *x = job->x + j * job->ldx, *d = q->d + j * (q->n_pad / 32);
-        const int8_t *first = q->q + j * q->n_pad;
-        job->kernels->quantise_left(x, first, d, left, job->n);
-        quantise_row(job->kernels, left, job->n, q, j + q->rest);
-    }
-}
-
-void ew__quantise_rest(const struct ew__kernels *kernels, struct ew__pool *pool, const float *x,
-                       size_t ldx, size_t n, size_t t, struct ew__qact *q) {
-    q->rest = t;
-    struct quantise_job job = {kernels, x, ldx, n, q};
-    ew__pool_run(pool, t, 8, quantise_rests, &job);
-}
-
 /* Products over one input, their row blocks one behind the other. */
 struct list {
     const struct ew__kernels *kernels;
@@ -263,11 +215,12 @@ static void run_blocks(void *context, size_t begin, size_t end, void *scratch) {
     }
 }
 
-/* Pieces small enough that the threads end together, large enough that taking one costs nothing:
- * about sixteen per thread, and whole groups of the panels that a kernel takes side by side. */
-static size_t blocks_per_piece(const struct ew__pool *pool, size_t blocks) {
-    size_t pieces = (size_t)ew__pool_threads(pool) * PIECES_PER_THREAD;
-    return ew__round_up(ew__max_size(blocks / pieces, 1), PANELS_TOGETHER);
+/* Row blocks that are taken at once: little work, so that the threads end together, but enough that
+ * taking it costs nothing, and whole groups of the panels that a kernel takes side by side. */
+static size_t blocks_per_piece(const struct ew__matrix *w, const struct ew__acts *x) {
+    size_t work = ROW_BLOCK * ew__max_size(w->row_bytes, 1) * ew__max_size(x->t, 1);
+    size_t together = x->quantised && x->t > FEW_TOKENS ? TILE_PANELS : PANELS_TOGETHER;
+    return ew__round_up(ew__max_size(PIECE_BYTES / work, 1), together);
 }
 
 void ew__matmul_list(const struct ew__kernels *kernels, struct ew__pool *pool,
@@ -277,7 +230,7 @@ void ew__matmul_list(const struct ew__kernels *kernels, struct ew__pool *pool,
     list.coarse.rest = 0;
     for (size_t i = 0; i < n; i++)
         blocks += row_blocks(&products[i]);
-    ew__pool_run(pool, blocks, blocks_per_piece(pool, blocks), run_blocks, &list);
+    ew__pool_run(pool, blocks, blocks_per_piece(products[n - 1].w, x), run_blocks, &list);
 }
 
 void ew__matmul(const struct ew__kernels *kernels, struct ew__pool *pool,

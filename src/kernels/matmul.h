@@ -47,6 +47,17 @@ bool ew__matmul_wants_q8(const struct ew__kernels *kernels, const struct ew__mat
 /* Whether a matrix has a packed form that these kernels multiply. */
 bool ew__matmul_can_pack(const struct ew__kernels *kernels, const struct ew__matrix *w);
 
+/* Makes q's rows as long as n activations need, and says whether second terms of t tokens follow
+ * the first (t, or 0 for none). */
+void ew__qact_begin(struct ew__qact *q, size_t n, size_t t);
+/* n activations of token j -> row j of q. */
+void ew__quantise_row(const struct ew__kernels *kernels, const float *x, size_t n,
+                      const struct ew__qact *q, size_t j);
+/* What row j of q leaves over of the same activations -> row j + q->rest. `left`: n floats of
+ * scratch. */
+void ew__quantise_row_rest(const struct ew__kernels *kernels, const float *x, size_t n,
+                           const struct ew__qact *q, size_t j, float *left);
+
 /* Fills q from x in parallel over tokens. q's arrays have room for t rows. There are no second
  * terms then. */
 void ew__quantise_acts(const struct ew__kernels *kernels, struct ew__pool *pool, const float *x,

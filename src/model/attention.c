@@ -303,14 +303,17 @@ static void trace_queries(struct attention_task *task, uint32_t layer) {
     ws->model->kernels->scale(ws->narrow, scale, ws->narrow, t * width);
 }
 
-void ew__attention_mixer(struct ew__workspace *ws, const struct ew__attention_weights *w,
+void ew__attention_mixer(struct ew__workspace *ws, const struct ew__layer_weights *layer_weights,
                          const struct ew__batch *batch, uint32_t layer, uint32_t index) {
+    const struct ew__attention_weights *w = &layer_weights->attention;
     const struct ew__config *c = ws->model->config;
     size_t t = batch->n_tokens, width = (size_t)c->n_head * c->head_dim;
     size_t kv_width = (size_t)c->n_head_kv * c->head_dim;
     struct attention_task task = {.ws = ws, .w = w, .batch = batch, .kv_layer = index};
     const struct ew__matrix *const in[] = {&w->q, &w->k, &w->v};
-    struct ew__acts acts = ew__prepare_acts(ws, ws->normed, c->n_embd, t, in, 3);
+    struct ew__acts acts =
+        ew__norm_acts(ws, NULL, layer_weights->attn_norm, t, &(struct ew__inputs){in, 3, false});
+    ew__trace(ws, "input_layernorm", layer, ws->normed, t, c->n_embd, c->n_embd);
     const struct ew__product products[] = {
         {&w->k, ws->wide2, 2 * kv_width, EW__COARSE},
         {&w->v, ws->wide2 + kv_width, 2 * kv_width, EW__COARSE},
@@ -327,7 +330,7 @@ void ew__attention_mixer(struct ew__workspace *ws, const struct ew__attention_we
     ew__pool_run(ws->pool, t, 4, gate_task, &task);
     ew__trace(ws, "o_proj_in", layer, ws->mixed, t, width, width);
     const struct ew__matrix *const out[] = {&w->out};
-    acts = ew__prepare_acts(ws, ws->mixed, width, t, out, 1);
+    acts = ew__prepare_acts(ws, ws->mixed, width, t, &(struct ew__inputs){out, 1, false});
     ew__project(ws, &w->out, &acts, ws->out, c->n_embd);
     ew__trace(ws, "o_proj", layer, ws->out, t, c->n_embd, c->n_embd);
 }

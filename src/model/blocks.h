@@ -13,32 +13,44 @@ static inline void ew__trace(const struct ew__workspace *ws, const char *what, u
         ws->trace(ws->trace_context, what, layer, values, rows, columns, ld);
 }
 
-/* Activations x[t][n] for the matrices w[0..n_w): quantised when one of them reads int8 and the
- * workspace is not exact. The quantised form lives in ws->q until the next call. */
+/* Matrices that read one input. With `refine` it gets a second term: 15 bits instead of 8, twice
+ * the products. For the inputs of the delta rule and its output projection, whose rounding the
+ * recurrence carries on: on the interop models they make four fifths of the whole error
+ * (docs/kernels.md). */
+struct ew__inputs {
+    const struct ew__matrix *const *w; /* [n] */
+    size_t n;
+    bool refine;
+};
+
+/* Activations x[t][n] for the matrices: quantised when one of them reads int8 and the workspace is
+ * not exact. The quantised form lives in ws->q until the next call. */
 struct ew__acts ew__prepare_acts(struct ew__workspace *ws, const float *x, size_t ldx, size_t t,
-                                 const struct ew__matrix *const *w, size_t n_w);
-/* Adds a second term to prepared activations of width n: 15 bits instead of 8, twice the products.
- * For the inputs of the delta rule and its output projection, whose rounding the recurrence carries
- * on: on the interop models they make four fifths of the whole error (docs/kernels.md). */
-void ew__refine_acts(struct ew__workspace *ws, struct ew__acts *acts, size_t n);
+                                 const struct ew__inputs *inputs);
+/* The same after ws->x += add (t rows of H; NULL: nothing) and ws->normed = rms_norm(ws->x) * w,
+ * which is the input: the step from one block of the network to the next. */
+struct ew__acts ew__norm_acts(struct ew__workspace *ws, const float *add, const float *w, size_t t,
+                              const struct ew__inputs *inputs);
+/* The same after gate = silu(gate) * up, t rows of n, which is the input. */
+struct ew__acts ew__silu_acts(struct ew__workspace *ws, float *gate, const float *up, size_t n,
+                              size_t t, const struct ew__inputs *inputs);
 /* y[j*ldy + i] = (W x_j)_i, with second terms where x has them. */
 void ew__project(struct ew__workspace *ws, const struct ew__matrix *w, const struct ew__acts *x,
                  float *y, size_t ldy);
 /* Several of them in one parallel region, each with its own precision (kernels/matmul.h). */
 void ew__project_list(struct ew__workspace *ws, const struct ew__product *products, size_t n,
                       const struct ew__acts *x);
-/* y[j] = rms_norm(x[j]) * w for t rows of H. */
-void ew__norm_rows(struct ew__workspace *ws, const float *x, const float *w, float *y, size_t t);
-/* y[i] += x[i] over t rows of H. */
-void ew__add_rows(struct ew__workspace *ws, float *y, const float *x, size_t t);
+/* y = rms_norm(ws->x) * w for t rows of H. */
+void ew__norm_rows(struct ew__workspace *ws, const float *w, float *y, size_t t);
+/* ws->x += ws->out over t rows of H. */
+void ew__add_out(struct ew__workspace *ws, size_t t);
 
-/* Mixers: ws->normed in, ws->out written. `index` counts the layers of the kind. */
-void ew__attention_mixer(struct ew__workspace *ws, const struct ew__attention_weights *w,
+/* Mixers: from ws->x through the layer's first norm to ws->out. `index` counts the layers of the
+ * kind. */
+void ew__attention_mixer(struct ew__workspace *ws, const struct ew__layer_weights *layer_weights,
                          const struct ew__batch *batch, uint32_t layer, uint32_t index);
-void ew__delta_mixer(struct ew__workspace *ws, const struct ew__delta_weights *w,
+void ew__delta_mixer(struct ew__workspace *ws, const struct ew__layer_weights *layer_weights,
                      const struct ew__batch *batch, uint32_t layer, uint32_t index);
-void ew__feed_forward(struct ew__workspace *ws, const struct ew__layer_weights *w, size_t t,
-                      uint32_t layer);
 /* A whole layer over ws->x. */
 void ew__decoder_layer(struct ew__workspace *ws, const struct ew__layer_weights *w,
                        const struct ew__batch *batch, uint32_t layer, uint32_t index);

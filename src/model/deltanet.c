@@ -218,13 +218,13 @@ static void mix_task(void *context, size_t begin, size_t end, void *scratch) {
     }
 }
 
-static void project_inputs(struct ew__workspace *ws, const struct ew__delta_weights *w, size_t t,
-                           uint32_t layer) {
+static void project_inputs(struct ew__workspace *ws, const float *norm,
+                           const struct ew__delta_weights *w, size_t t, uint32_t layer) {
     const struct ew__config *c = ws->model->config;
     size_t C = ew__conv_width(c), V = ew__value_width(c), nv = c->n_v_head;
     const struct ew__matrix *const in[] = {&w->qkv, &w->z};
-    struct ew__acts acts = ew__prepare_acts(ws, ws->normed, c->n_embd, t, in, 2);
-    ew__refine_acts(ws, &acts, c->n_embd);
+    struct ew__acts acts = ew__norm_acts(ws, NULL, norm, t, &(struct ew__inputs){in, 2, true});
+    ew__trace(ws, "input_layernorm", layer, ws->normed, t, c->n_embd, c->n_embd);
     const struct ew__product products[] = {
         {&w->a, ws->heads, 4 * nv, EW__EXACT}, // small, but their errors grow
         {&w->b, ws->heads + nv, 4 * nv, EW__EXACT},
@@ -238,12 +238,13 @@ static void project_inputs(struct ew__workspace *ws, const struct ew__delta_weig
     ew__trace(ws, "in_proj_b", layer, ws->heads + nv, t, nv, 4 * nv);
 }
 
-void ew__delta_mixer(struct ew__workspace *ws, const struct ew__delta_weights *w,
+void ew__delta_mixer(struct ew__workspace *ws, const struct ew__layer_weights *layer_weights,
                      const struct ew__batch *batch, uint32_t layer, uint32_t index) {
+    const struct ew__delta_weights *w = &layer_weights->delta;
     const struct ew__config *c = ws->model->config;
     size_t t = batch->n_tokens, C = ew__conv_width(c), V = ew__value_width(c), nv = c->n_v_head;
     struct delta_task task = {.ws = ws, .w = w, .batch = batch, .index = index};
-    project_inputs(ws, w, t, layer);
+    project_inputs(ws, layer_weights->attn_norm, w, t, layer);
     ew__pool_run(ws->pool, (size_t)batch->n_runs * c->n_k_head, 1, mix_task, &task);
     ew__trace(ws, "conv_silu", layer, ws->wide2, t, C, C);
     ew__trace(ws, "alpha", layer, ws->heads + 2 * nv, t, nv, 4 * nv);
@@ -251,8 +252,8 @@ void ew__delta_mixer(struct ew__workspace *ws, const struct ew__delta_weights *w
     ew__trace(ws, "core_attn_out", layer, ws->narrow, t, V, V);
     ew__trace(ws, "gated_norm", layer, ws->mixed, t, V, V);
     const struct ew__matrix *const out[] = {&w->out};
-    struct ew__acts acts = ew__prepare_acts(ws, ws->mixed, V, t, out, 1);
-    ew__refine_acts(ws, &acts, V);
+    struct ew__acts acts =
+        ew__prepare_acts(ws, ws->mixed, V, t, &(struct ew__inputs){out, 1, true});
     ew__project(ws, &w->out, &acts, ws->out, c->n_embd);
     ew__trace(ws, "out_proj", layer, ws->out, t, c->n_embd, c->n_embd);
 }

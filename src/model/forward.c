@@ -47,7 +47,7 @@ void ew__forward(struct ew__workspace *ws, const struct ew__batch *batch, float 
         ew__decoder_layer(ws, layer, batch, i, of_kind[layer->is_full]++);
     }
     if (hidden != NULL) {
-        ew__norm_rows(ws, ws->x, model->out_norm, hidden, t);
+        ew__norm_rows(ws, model->out_norm, hidden, t);
         ew__trace(ws, "final_norm", 0, hidden, t, H, H);
     }
 }
@@ -55,7 +55,8 @@ void ew__forward(struct ew__workspace *ws, const struct ew__batch *batch, float 
 void ew__head(struct ew__workspace *ws, const float *hidden, size_t n, float *logits) {
     const struct ew__model *model = ws->model;
     const struct ew__matrix *const out[] = {&model->head};
-    struct ew__acts acts = ew__prepare_acts(ws, hidden, model->config->n_embd, n, out, 1);
+    struct ew__acts acts =
+        ew__prepare_acts(ws, hidden, model->config->n_embd, n, &(struct ew__inputs){out, 1, false});
     ew__project(ws, &model->head, &acts, logits, model->config->n_vocab);
 }
 
@@ -73,10 +74,11 @@ void ew__mtp_forward(struct ew__workspace *ws, const struct ew__batch *next, con
         model->kernels->rms_norm(h + i * H, mtp->norm_hidden, row + H, H, model->config->rms_eps);
     }
     const struct ew__matrix *const in[] = {&mtp->fc};
-    struct ew__acts acts = ew__prepare_acts(ws, joint, 2 * H, t, in, 1);
+    struct ew__acts acts =
+        ew__prepare_acts(ws, joint, 2 * H, t, &(struct ew__inputs){in, 1, false});
     ew__project(ws, &mtp->fc, &acts, ws->x, H);
     ew__trace(ws, "mtp_fc", model->config->n_layer, ws->x, t, H, H);
     ew__decoder_layer(ws, &mtp->layer, next, model->config->n_layer,
                       ew__n_full_layers(model->config));
-    ew__norm_rows(ws, ws->x, mtp->norm_out, hidden, t);
+    ew__norm_rows(ws, mtp->norm_out, hidden, t);
 }

@@ -126,7 +126,36 @@ static void quantise_case(struct check *c, size_t n) {
     check_end(c);
 }
 
+/* Quotients a few units of the last place around the ties between two integers, where a division
+ * that is not rounded right shows. The block's largest value is 127 d or, by rounding, next to it.
+ */
+static void ties_case(struct check *c) {
+    enum { blocks = 4, n = 32 * blocks };
+    check_begin(c, "n %d x near ties", n);
+    float *x = check_floats(c, n), *unit = check_floats(c, blocks), *sum = check_floats(c, n / 16);
+    int8_t *q = check_buffer(c, n, 64);
+    int16_t *isum = check_buffer(c, n / 16 * sizeof *isum, sizeof *isum);
+    float *dsum = check_floats(c, blocks);
+    for (size_t b = 0; b < blocks; b++) {
+        float most =
+            ldexpf(1 + (float)check_below(c, 1u << 23) * 0x1p-23f, (int)check_below(c, 230) - 120);
+        float d = most / 127.0f;
+        x[32 * b] = most;
+        for (size_t i = 1; i < 32; i++) {
+            float tie = d * ((float)check_below(c, 126) + 0.5f);
+            for (size_t steps = check_below(c, 4); steps > 0; steps--)
+                tie = nextafterf(tie, check_below(c, 2) != 0 ? INFINITY : 0);
+            x[32 * b + i] = check_below(c, 2) != 0 ? tie : -tie;
+        }
+    }
+    c->k->quantise_act(x, n, n, q, unit, sum, isum, dsum);
+    compare_quantised(c, x, n, n, q, unit, sum, isum, dsum);
+    check_end(c);
+}
+
 void check_quantise_act(struct check *c) {
+    for (size_t trial = 0; trial < 200; trial++)
+        ties_case(c);
     for (size_t trial = 0; trial < 60; trial++)
         quantise_case(c, 32 * (1 + check_below(c, 20)));
     quantise_case(c, 2560);
