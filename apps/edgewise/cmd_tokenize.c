@@ -23,7 +23,6 @@ static const option OPTIONS[] = {
     OPT_FLAG(tokenize_args, decode, 0, "decode",
              "the other way: ids on standard input, text on standard output"),
     OPT_JSON(tokenize_args),
-    OPT_THREADS(tokenize_args),
 };
 
 static const example EXAMPLES[] = {
@@ -111,7 +110,7 @@ static int decode(const ew_model *model, const tokenize_args *args, const char *
 }
 
 static int tokenize_main(int argc, char **argv) {
-    tokenize_args args = {.json = false};
+    tokenize_args args = {.model = {.tokenizer_only = true}};
     operands found;
     ew_model *model = NULL;
     char *text = NULL;

@@ -11,6 +11,7 @@ typedef struct model_args {
     const char *kv; /* "f16", "q8_0", "q4_0", "f32", or NULL for the library's default */
     bool exact, no_cache;
     uint64_t n_batch;
+    bool tokenizer_only;
 } model_args;
 
 /* Rows of option tables; `args` is the command's struct, with a model_args named `model`. */

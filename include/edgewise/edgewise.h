@@ -83,6 +83,8 @@ typedef struct ew_model_options {
     bool no_cache;     /* keep packed weights in memory instead of a file of the cache folder */
     uint32_t n_threads_batch; /* for passes of more than one token per session, such as a prompt;
                                  0: n_threads, or what suits the machine when that is 0 */
+    bool tokenizer_only; /* no weights, threads or scratch: text calls work, what computes fails with
+                            EW_STATE, and ew_model_get_info tells of weights that there are none */
 } ew_model_options;
 
 /* Loads a .gguf file (the first of a split one) or a Hugging Face folder. Weights are mapped, not

@@ -8,6 +8,8 @@
 
 static ew_status load(struct ew__model *model, const char *path,
                       const struct ew__model_options *options) {
+    if (options->no_weights)
+        return EW_OK;
     EW__TRY(ew__bind_weights(model));
     if (options->check_finite)
         EW__TRY(ew__check_finite(model));
@@ -60,6 +62,11 @@ static size_t layer_matrices(const struct ew__layer_weights *layer,
     return count;
 }
 
+/* Layers that are bound to weights. */
+static uint32_t bound_layers(const struct ew__model *model) {
+    return model->layers != NULL ? model->config->n_layer : 0;
+}
+
 static uint64_t layer_bytes(const struct ew__layer_weights *layer) {
     const struct ew__matrix *matrices[MATRICES_MAX];
     size_t count = layer_matrices(layer, matrices);
@@ -79,7 +86,7 @@ static void count_macs(const struct ew__layer_weights *layer, uint64_t macs[EW__
 
 static void count_prompt_macs(const struct ew__model *model, uint64_t macs[EW__DTYPE_COUNT]) {
     memset(macs, 0, EW__DTYPE_COUNT * sizeof *macs);
-    for (uint32_t i = 0; i < model->config->n_layer; i++)
+    for (uint32_t i = 0; i < bound_layers(model); i++)
         count_macs(&model->layers[i], macs);
 }
 
@@ -102,7 +109,7 @@ ew__dtype ew__model_main_type(const struct ew__model *model) {
 
 uint64_t ew__model_bytes_per_token(const struct ew__model *model) {
     uint64_t bytes = matrix_bytes(&model->head);
-    for (uint32_t i = 0; i < model->config->n_layer; i++)
+    for (uint32_t i = 0; i < bound_layers(model); i++)
         bytes += layer_bytes(&model->layers[i]);
     return bytes;
 }

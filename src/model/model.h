@@ -67,6 +67,7 @@ struct ew__model_options {
     const char *isa;   /* kernel table by name; NULL chooses */
     bool check_finite; /* read every weight once and refuse NaN and infinite values or scales */
     bool no_cache;     /* keep packed weights in memory, not in a file of the cache folder */
+    bool no_weights;   /* the checkpoint and its shape alone: no tensor is bound */
     bool unpacked;     /* leave weights as they lie in the file: for f32 activations throughout */
 };
 

@@ -169,6 +169,7 @@ static ew_status load(const char *path, ew_model *model) {
     const struct ew__model_options options = {.isa = model->options.isa,
                                               .check_finite = model->options.check_finite,
                                               .no_cache = model->options.no_cache,
+                                              .no_weights = model->options.tokenizer_only,
                                               .unpacked = model->options.exact};
     EW__TRY(ew__model_open(path, &options, &model->model));
     model->options.isa = NULL; // the caller's string
@@ -178,7 +179,7 @@ static ew_status load(const char *path, ew_model *model) {
     if (status != EW_OK)
         return ew__fail_in(status, "%s", path);
     collect_token_facts(model);
-    return take_buffers(model);
+    return model->options.tokenizer_only ? EW_OK : take_buffers(model);
 }
 
 ew_status ew_model_load(const char *path, const ew_model_options *options, ew_model **out) {
@@ -214,9 +215,16 @@ void ew_model_free(ew_model *model) {
     ew__free(model);
 }
 
+ew_status ew__model_needs_weights(const ew_model *model) {
+    if (model->options.tokenizer_only)
+        return ew__fail(EW_STATE, "the model was loaded for its tokenizer alone");
+    return EW_OK;
+}
+
 ew_status ew_model_set_threads(ew_model *model, uint32_t n_threads) {
     if (model == NULL || n_threads > EW__THREADS_MAX)
         return ew__fail(EW_ARGUMENT, "n_threads must be at most %u", EW__THREADS_MAX);
+    EW__TRY(ew__model_needs_weights(model));
     EW__TRY(start_threads(model, n_threads, 0));
     model->options.n_threads = n_threads;
     model->options.n_threads_batch = 0;
@@ -284,6 +292,7 @@ ew_status ew_model_measure_peak(ew_model *model, ew_machine_peak *out) {
     if (model == NULL || out == NULL || out->size < sizeof out->size)
         return ew__fail(EW_ARGUMENT,
                         "ew_model_measure_peak needs a model and a struct with its size set");
+    EW__TRY(ew__model_needs_weights(model));
     pthread_mutex_lock(&model->compute);
     ew_status status =
         ew__probe_machine(model->model.kernels, model->pool, ew__probe_bytes(), &probe);

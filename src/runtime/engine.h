@@ -49,6 +49,9 @@ struct ew_session {
     struct ew__candidates candidates; /* the sampler's scratch */
 };
 
+/* EW_STATE for a model that has a tokenizer alone. */
+ew_status ew__model_needs_weights(const ew_model *model);
+
 /* True, and the request forgotten, when the session was cancelled. */
 bool ew__session_take_cancel(ew_session *session);
 

@@ -35,6 +35,7 @@ ew_status ew_session_new(ew_model *model, const ew_session_options *options, ew_
                         "ew_session_new needs a model, a place for the session, and the "
                         "size set in its options");
     *out = NULL;
+    EW__TRY(ew__model_needs_weights(model));
     uint32_t n_ctx = 0, n_ctx_train = model->model.config->n_ctx_train;
     if (options != NULL && options->size >= offsetof(ew_session_options, n_ctx) + sizeof n_ctx)
         n_ctx = options->n_ctx;
