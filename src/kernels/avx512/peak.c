@@ -6,22 +6,15 @@
 
 #include "kernels/simd/peak.inc"
 
-uint64_t K(peak_i8)(uint64_t rounds) {
-    volatile int sink;
-    __m512i acc[PEAK_CHAINS], u = _mm512_set1_epi8(3), q = _mm512_set1_epi8(-1);
-    __m512i sum = _mm512_setzero_si512();
-    EW__TILE_LOOP
-    for (size_t i = 0; i < PEAK_CHAINS; i++)
-        acc[i] = _mm512_set1_epi32((int)i);
-    for (uint64_t round = 0; round < rounds; round++) {
-        EW__TILE_LOOP
-        for (size_t i = 0; i < PEAK_CHAINS; i++)
-            acc[i] = _mm512_dpbusd_epi32(acc[i], u, q);
-    }
-    EW__TILE_LOOP
-    for (size_t i = 0; i < PEAK_CHAINS; i++)
-        sum = _mm512_add_epi32(sum, acc[i]);
-    sink = _mm512_reduce_add_epi32(sum);
-    (void)sink;
-    return rounds * PEAK_CHAINS * 64 * 2;
-}
+#define BYTE_CHAINS   12u
+#define BYTE_PRODUCTS 64u
+#define REGISTER      "+v"
+
+typedef __m512i sums, bytes;
+#define bytes_set(b)        _mm512_set1_epi8(b)
+#define sums_set(i)         _mm512_set1_epi32(i)
+#define sums_dot(acc, u, q) _mm512_dpbusd_epi32(acc, u, q)
+#define sums_add(a, b)      _mm512_add_epi32(a, b)
+#define sums_first(a)       _mm512_cvtsi512_si32(a)
+
+#include "kernels/simd/peak_i8.inc"
