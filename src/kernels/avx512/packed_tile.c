@@ -134,21 +134,16 @@ EW__INLINE void mul_tile(enum packed_kind kind, size_t P, size_t T, const struct
 EW__INLINE void mul_last(enum packed_kind kind, size_t P, size_t T, const struct tile_panel *w,
                          const struct piece *piece, size_t row, float (*sums)[TILE_PANELS][16]) {
     switch (T) {
-    case 5:
-        mul_tile(kind, P, 5, w, piece, row, sums);
+#define LAST(T)                                                                                    \
+    case T:                                                                                        \
+        mul_tile(kind, P, T, w, piece, row, sums);                                                 \
         break;
-    case 4:
-        mul_tile(kind, P, 4, w, piece, row, sums);
-        break;
-    case 3:
-        mul_tile(kind, P, 3, w, piece, row, sums);
-        break;
-    case 2:
-        mul_tile(kind, P, 2, w, piece, row, sums);
-        break;
-    case 1:
-        mul_tile(kind, P, 1, w, piece, row, sums);
-        break;
+        LAST(5)
+        LAST(4)
+        LAST(3)
+        LAST(2)
+        LAST(1)
+#undef LAST
     default:
         break;
     }

@@ -15,9 +15,7 @@ void K(kernels_fill)(struct ew__kernels *table) {
     table->unpack[EW__Q6_K] = K(unpack_q6_k);
     table->unpack[EW__IQ4_NL] = K(unpack_iq4_nl);
     table->unpack[EW__IQ4_XS] = K(unpack_iq4_xs);
-#define EW__SET_PACKED(type, tag, ...) table->mul_packed[EW__##type] = K(mul_packed_##tag);
     EW__PACKED_MAP(EW__SET_PACKED)
-#undef EW__SET_PACKED
     table->peak_i8 = K(peak_i8);
     table->peak_f32 = K(peak_f32);
     table->isa = "neon";

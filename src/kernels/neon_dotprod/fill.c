@@ -3,9 +3,7 @@
 
 void K(kernels_fill)(struct ew__kernels *table) {
     table->mul_u8 = K(mul_u8);
-#define EW__SET_PACKED(type, tag, ...) table->mul_packed[EW__##type] = K(mul_packed_##tag);
     EW__PACKED_MAP(EW__SET_PACKED)
-#undef EW__SET_PACKED
     table->peak_i8 = K(peak_i8);
     table->isa = "neon_dotprod";
 }

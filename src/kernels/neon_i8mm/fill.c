@@ -2,9 +2,7 @@
 #include "kernels/neon_i8mm/isa.h"
 
 void K(kernels_fill)(struct ew__kernels *table) {
-#define EW__SET_PACKED(type, tag, ...) table->mul_packed[EW__##type] = K(mul_packed_##tag);
     EW__PACKED_MAP(EW__SET_PACKED)
-#undef EW__SET_PACKED
     table->peak_i8 = K(peak_i8);
     table->isa = "neon_i8mm";
 }
