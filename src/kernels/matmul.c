@@ -149,23 +149,24 @@ static void byte_rows(const struct job *job, size_t begin, size_t end, void *scr
     }
 }
 
+static struct ew__packed packed_of(const struct ew__matrix *w) {
+    size_t panel_bytes = ew__packed_panel_bytes(w->type, w->n);
+    return (struct ew__packed){w->packed, panel_bytes, w->type, w->rows, w->n};
+}
+
 static void packed_rows(const struct job *job, size_t begin, size_t end, void *scratch) {
-    const struct ew__matrix *w = job->w;
-    struct ew__packed packed = {w->packed, ew__packed_panel_bytes(w->type, w->n), w->type, w->rows,
-                                w->n};
+    struct ew__packed w = packed_of(job->w);
     size_t first = begin / EW__PANEL_ROWS, panels = ew__packed_panels(end) - first;
-    job->kernels->mul_packed[w->type](&packed, first, panels, job->q, 0, job->x->t, job->y,
-                                      job->ldy, scratch);
+    job->kernels->mul_packed[w.type](&w, first, panels, job->q, 0, job->x->t, job->y, job->ldy,
+                                     scratch);
 }
 
 static void packed_float_rows(const struct job *job, size_t begin, size_t end, void *scratch) {
-    const struct ew__matrix *w = job->w;
-    struct ew__packed packed = {w->packed, ew__packed_panel_bytes(w->type, w->n), w->type, w->rows,
-                                w->n};
+    struct ew__packed w = packed_of(job->w);
     size_t first = begin / EW__PANEL_ROWS, panels = ew__packed_panels(end) - first;
     (void)scratch;
-    job->kernels->mul_packed_float[w->type](&packed, first, panels, job->x->x, job->x->ldx,
-                                            job->x->t, job->y, job->ldy);
+    job->kernels->mul_packed_float[w.type](&w, first, panels, job->x->x, job->x->ldx, job->x->t,
+                                           job->y, job->ldy);
 }
 
 /* Products over one input, their row blocks one behind the other. */
@@ -183,15 +184,20 @@ static size_t row_blocks(const struct ew__product *product) {
 
 typedef void rows_fn(const struct job *job, size_t begin, size_t end, void *scratch);
 
+static bool is_float(ew__dtype type) {
+    return type == EW__F32 || type == EW__F16 || type == EW__BF16;
+}
+
 static rows_fn *path_of(const struct list *list, const struct ew__product *product) {
     const struct ew__matrix *w = product->w;
-    bool floats = product->precision == EW__EXACT || !list->x->quantised;
-    if (w->type == EW__F32 || w->type == EW__F16 || w->type == EW__BF16)
-        return w->packed != NULL && product->precision != EW__EXACT ? packed_float_rows
-                                                                    : float_rows;
-    if (!floats && w->packed != NULL)
+    bool exact = product->precision == EW__EXACT, packed = w->packed != NULL;
+    if (is_float(w->type))
+        return packed && !exact ? packed_float_rows : float_rows;
+    if (exact || !list->x->quantised)
+        return decoded_rows;
+    if (packed)
         return packed_rows;
-    return !floats && ew__matmul_wants_q8(list->kernels, w) ? byte_rows : decoded_rows;
+    return ew__matmul_wants_q8(list->kernels, w) ? byte_rows : decoded_rows;
 }
 
 /* Row blocks begin .. end - 1 of one product. */
