@@ -2,14 +2,14 @@
 /* Models: opening, sharing, closing; what they tell about themselves. */
 #include "runtime/engine.h"
 
-#include "base/limits.h"
 #include "base/cache_dir.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/size.h"
-#include "runtime/threads.h"
 #include "kernels/probe.h"
+#include "runtime/threads.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -114,8 +114,9 @@ static ew__dtype kv_dtype(ew_kv_type type) {
     }
 }
 
-static ew_status start_threads(ew_model *model, uint32_t n_threads, uint32_t n_batch) {
-    struct ew__thread_counts counts = {n_batch != 0 ? n_batch : n_threads, n_threads, false};
+static ew_status start_threads(ew_model *model, uint32_t n_threads, uint32_t n_threads_batch) {
+    struct ew__thread_counts counts = {n_threads_batch != 0 ? n_threads_batch : n_threads,
+                                       n_threads, false};
     if (n_threads == 0) {
         struct ew__cores cores;
         char *dir;
@@ -124,7 +125,7 @@ static ew_status start_threads(ew_model *model, uint32_t n_threads, uint32_t n_b
             dir = NULL;
         ew__threads_choose(dir, &cores, model->model.kernels, &counts);
         ew__free(dir);
-        counts.batch = n_batch != 0 ? n_batch : counts.batch;
+        counts.batch = n_threads_batch != 0 ? n_threads_batch : counts.batch;
     }
     struct ew__pool *pool;
     uint32_t most = counts.batch > counts.decode ? counts.batch : counts.decode;
@@ -132,8 +133,8 @@ static ew_status start_threads(ew_model *model, uint32_t n_threads, uint32_t n_b
     pthread_mutex_lock(&model->compute);
     ew__pool_free(model->pool);
     model->pool = model->ws.pool = pool;
-    model->n_decode = counts.decode;
-    model->n_batch = counts.batch;
+    model->n_threads = counts.decode;
+    model->n_threads_batch = counts.batch;
     pthread_mutex_unlock(&model->compute);
     return EW_OK;
 }
@@ -244,45 +245,56 @@ static const char *main_arithmetic(const ew_model *model) {
     return type == EW__BF16 && kernels->peak_bf16 != NULL ? "bf16" : "f32";
 }
 
+static void tell_shape(const ew_model *model, ew_model_info *info) {
+    const struct ew__config *c = model->model.config;
+    info->n_layer = c->n_layer;
+    info->n_embd = c->n_embd;
+    info->n_ff = c->n_ff;
+    info->n_vocab = c->n_vocab;
+    info->n_ctx_train = c->n_ctx_train;
+    info->n_head = c->n_head;
+    info->n_head_kv = c->n_head_kv;
+    info->head_dim = c->head_dim;
+    info->n_full_attention_layers = ew__n_full_layers(c);
+    info->n_linear_key_heads = c->n_k_head;
+    info->n_linear_value_heads = c->n_v_head;
+    info->has_mtp = model->model.mtp != NULL;
+    info->has_tokenizer = model->tokenizer != NULL;
+    info->tied_head = c->tied;
+    info->eos_token = model->n_stop_tokens > 0 ? model->stop_tokens[0] : -1;
+}
+
+static void tell_memory(const ew_model *model, ew_model_info *info) {
+    const struct ew__memory_layout *layout = &model->ws.layout;
+    const struct ew__pack_store *packed = &model->model.packed;
+    info->weight_bytes = ew__model_weight_bytes(&model->model);
+    info->bytes_per_token = ew__model_bytes_per_token(&model->model);
+    info->kv_bytes_per_token = layout->page_bytes / EW__KV_PAGE_TOKENS;
+    info->state_bytes = layout->state_floats * sizeof(float);
+    info->scratch_bytes = model->ws.arena.total + model->arena.total;
+    info->copied_bytes = model->model.arena.total;
+    info->packed_bytes = ew__pack_store_bytes(packed);
+    info->cache_file = packed->path;
+    info->cache_note = packed->why_not[0] != '\0' ? packed->why_not : NULL;
+}
+
+static void tell_arithmetic(const ew_model *model, ew_model_info *info) {
+    info->n_threads = model->n_threads;
+    info->n_threads_batch = model->n_threads_batch;
+    info->isa = model->model.kernels->isa;
+    info->prompt_ops_per_token = 2 * ew__model_prompt_macs(&model->model);
+    info->weight_type = ew__dtype_name(ew__model_main_type(&model->model));
+    info->arithmetic = main_arithmetic(model);
+}
+
 ew_status ew_model_get_info(const ew_model *model, ew_model_info *out) {
     if (model == NULL || out == NULL || out->size < sizeof out->size)
         return ew__fail(EW_ARGUMENT,
                         "ew_model_get_info needs a model and a struct with its size set");
-    const struct ew__config *c = model->model.config;
-    const struct ew__memory_layout *layout = &model->ws.layout;
-    ew_model_info info = {
-        .size = out->size,
-        .n_layer = c->n_layer,
-        .n_embd = c->n_embd,
-        .n_ff = c->n_ff,
-        .n_vocab = c->n_vocab,
-        .n_ctx_train = c->n_ctx_train,
-        .n_head = c->n_head,
-        .n_head_kv = c->n_head_kv,
-        .head_dim = c->head_dim,
-        .n_full_attention_layers = ew__n_full_layers(c),
-        .n_linear_key_heads = c->n_k_head,
-        .n_linear_value_heads = c->n_v_head,
-        .has_mtp = model->model.mtp != NULL,
-        .has_tokenizer = model->tokenizer != NULL,
-        .tied_head = c->tied,
-        .eos_token = model->n_stop_tokens > 0 ? model->stop_tokens[0] : -1,
-        .n_threads = model->n_decode,
-        .n_threads_batch = model->n_batch,
-        .isa = model->model.kernels->isa,
-        .weight_bytes = ew__model_weight_bytes(&model->model),
-        .bytes_per_token = ew__model_bytes_per_token(&model->model),
-        .kv_bytes_per_token = layout->page_bytes / EW__KV_PAGE_TOKENS,
-        .state_bytes = layout->state_floats * sizeof(float),
-        .scratch_bytes = model->ws.arena.total + model->arena.total,
-        .copied_bytes = model->model.arena.total,
-        .packed_bytes = ew__pack_store_bytes(&model->model.packed),
-        .cache_file = model->model.packed.path,
-        .cache_note = model->model.packed.why_not[0] != '\0' ? model->model.packed.why_not : NULL,
-        .prompt_ops_per_token = 2 * ew__model_prompt_macs(&model->model),
-        .weight_type = ew__dtype_name(ew__model_main_type(&model->model)),
-        .arithmetic = main_arithmetic(model),
-    };
+    ew_model_info info = {.size = out->size};
+    tell_shape(model, &info);
+    tell_memory(model, &info);
+    tell_arithmetic(model, &info);
     memcpy(out, &info, ew__min_size(out->size, sizeof info));
     return EW_OK;
 }

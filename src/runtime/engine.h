@@ -21,7 +21,8 @@ struct ew_model {
     struct ew__tokenizer *tokenizer; /* NULL when the checkpoint has none */
     ew_model_options options;        /* defaults filled in */
     struct ew__pool *pool;           /* as many threads as the larger count */
-    uint32_t n_decode, n_batch;      /* threads of passes with one token per session, and others */
+    uint32_t n_threads;              /* of passes with one token per session */
+    uint32_t n_threads_batch;        /* of others */
     struct ew__workspace ws;
     float *hidden;           /* [n_batch][H] final states of a pass */
     float *logits_many;      /* [EW__HEAD_ROWS][n_vocab] of positions or sessions together */

@@ -258,7 +258,7 @@ static ew_status evaluate(struct share *shares, size_t n_shares, ew_logits_fn *e
         size_t first = shares[0].done;
         fill_batch(model, shares, n_shares, runs, owners, &batch);
         ew__pool_use(model->pool,
-                     batch.n_tokens == batch.n_runs ? model->n_decode : model->n_batch);
+                     batch.n_tokens == batch.n_runs ? model->n_threads : model->n_threads_batch);
         ew__no_alloc_begin("a forward pass");
         ew__forward(&model->ws, &batch, model->hidden);
         take_last_logits(model, shares, &batch, owners);
