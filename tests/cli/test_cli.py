@@ -20,6 +20,8 @@ import time
 import unittest
 
 EDGEWISE = SYNTH = WORK = None
+# Set where the program is so slow that the longest checks are cut to what threads can show.
+THREAD_SANITIZER = "EW_TEST_THREAD_SANITIZER" in os.environ
 COMMANDS = ("run", "logits", "tokenize", "inspect", "convert", "perplexity", "bench", "selftest",
             "doctor")
 
@@ -683,6 +685,7 @@ class Selftest(Case):
         self.assertGreater(len(re.findall("(?m)^PASS  ", text)), 20)
         self.assertIn("checks passed", text.splitlines()[-1])
 
+    @unittest.skipIf(THREAD_SANITIZER, "minutes; the next test is its size")
     def test_all_checks_over_two_pages(self):
         told = self.done_json("selftest", path("bare.gguf"), "--tokens", "530", "--json", timeout=800)
         self.assertTrue(told["passed"])
@@ -692,6 +695,13 @@ class Selftest(Case):
         self.assertEqual(len(told["checks"]), len(pairs) * 17)
         self.assertTrue(all(check["passed"] for check in told["checks"]))
         self.assertEqual({(c["kv"], c["exact"]) for c in told["checks"]}, pairs)
+
+    @unittest.skipUnless(THREAD_SANITIZER, "a part of the test before")
+    def test_essential_checks_over_a_page(self):
+        told = self.done_json("selftest", path("bare.gguf"), "--quick", "--tokens", "270", "--json")
+        self.assertTrue(told["passed"])
+        self.assertGreater(len(told["checks"]), 20)
+        self.assertTrue(all(check["passed"] for check in told["checks"]))
 
     def test_a_model_that_ignores_its_input_fails(self):
         """The control: logits that are always the same must not pass for exact ones."""
