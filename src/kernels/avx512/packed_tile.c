@@ -14,6 +14,9 @@ struct piece {
     const float *y; /* of the first row of activations, where its sums will go; NULL before the last
                      * piece */
     size_t ldy;
+    /* Vectors that are unpacked next, of each panel; bytes per block of this piece. */
+    const uint8_t *ahead[TILE_PANELS];
+    size_t ahead_bytes, ahead_tiles; /* tiles of rows that do it; 0: nothing is fetched */
 };
 
 /* Where the integer sums of one row start: MAGIC_BITS minus offset times the sum of q; for halves
@@ -92,9 +95,20 @@ EW__INLINE void scaled_sums(enum packed_kind kind, size_t P, size_t T, const str
     }
 }
 
+/* Memory works on the next piece while the first tiles of rows are multiplied, a panel in each
+ * where there are two. With few tokens unpacking would otherwise wait for it. */
+EW__INLINE void fetch_ahead(const struct piece *piece, size_t P, size_t tile, size_t b) {
+    for (size_t p = tile; p < P; p += piece->ahead_tiles) {
+        const char *from = (const char *)piece->ahead[p] + b * piece->ahead_bytes;
+        for (size_t i = 0; i < piece->ahead_bytes; i += EW__VECTOR_BYTES)
+            _mm_prefetch(from + i, _MM_HINT_T0);
+    }
+}
+
 /* Adds a piece to the sums of P panels x T rows of activations from `row` on. */
 EW__INLINE void mul_tile(enum packed_kind kind, size_t P, size_t T, const struct tile_panel *w,
-                         const struct piece *piece, size_t row, float (*sums)[TILE_PANELS][16]) {
+                         const struct piece *piece, size_t tile, size_t row,
+                         float (*sums)[TILE_PANELS][16]) {
     const struct ew__qact *x = piece->x;
     const size_t n_pad = x->n_pad, step = n_pad / 32;
     const int8_t *q = x->q + row * n_pad + piece->k;
@@ -110,6 +124,8 @@ EW__INLINE void mul_tile(enum packed_kind kind, size_t P, size_t T, const struct
             acc[p][j] = _mm512_load_ps(sums[j][p]);
     }
     for (size_t b = 0; b < piece->blocks; b++, q += 32, d++, dsum++) {
+        if (tile < piece->ahead_tiles)
+            fetch_ahead(piece, P, tile, b);
         scaled_sums(kind, P, T, w, b, q, n_pad, starts, part);
         EW__TILE_LOOP
         for (size_t p = 0; p < P; p++) {
@@ -130,25 +146,6 @@ EW__INLINE void mul_tile(enum packed_kind kind, size_t P, size_t T, const struct
     }
 }
 
-/* T below the full tile: the last tokens of a run. */
-EW__INLINE void mul_last(enum packed_kind kind, size_t P, size_t T, const struct tile_panel *w,
-                         const struct piece *piece, size_t row, float (*sums)[TILE_PANELS][16]) {
-    switch (T) {
-#define LAST(T)                                                                                    \
-    case T:                                                                                        \
-        mul_tile(kind, P, T, w, piece, row, sums);                                                 \
-        break;
-        LAST(5)
-        LAST(4)
-        LAST(3)
-        LAST(2)
-        LAST(1)
-#undef LAST
-    default:
-        break;
-    }
-}
-
 /* Outputs are far apart and not in the caches: they are fetched while the last piece is multiplied,
  * or storing them would cost a fifth of the product. */
 EW__INLINE void fetch_outputs(const struct piece *piece, size_t P, size_t j, size_t t) {
@@ -159,16 +156,35 @@ EW__INLINE void fetch_outputs(const struct piece *piece, size_t P, size_t j, siz
             __builtin_prefetch(piece->y + i * piece->ldy + p * EW__PANEL_ROWS, 1, 2);
 }
 
+static size_t tiles_of(size_t t) {
+    return (t + TILE_TOKENS - 1) / TILE_TOKENS;
+}
+
+/* The rows in tiles as equal as can be: eight are four and four, not six and two, which would wait
+ * for the multiplier's latency. */
 EW__INLINE void mul_run(enum packed_kind kind, size_t P, const struct tile_panel *w,
                         const struct piece *piece, size_t row, size_t t,
                         float (*sums)[TILE_PANELS][16]) {
-    size_t j = 0;
-    for (; j + TILE_TOKENS <= t; j += TILE_TOKENS) {
-        fetch_outputs(piece, P, j, TILE_TOKENS);
-        mul_tile(kind, P, TILE_TOKENS, w, piece, row + j, sums + j);
+    const size_t tiles = tiles_of(t);
+    for (size_t i = 0; i < tiles; i++) {
+        size_t j = t * i / tiles, T = t * (i + 1) / tiles - j;
+        fetch_outputs(piece, P, j, T);
+        switch (T) {
+#define TILE(T)                                                                                    \
+    case T:                                                                                        \
+        mul_tile(kind, P, T, w, piece, i, row + j, sums + j);                                      \
+        break;
+            TILE(1)
+            TILE(2)
+            TILE(3)
+            TILE(4)
+            TILE(5)
+            TILE(6)
+#undef TILE
+        default:
+            break;
+        }
     }
-    fetch_outputs(piece, P, j, t - j);
-    mul_last(kind, P, t - j, w, piece, row + j, sums + j);
 }
 
 #define RUN(kind, name, P)                                                                         \
@@ -209,6 +225,23 @@ static void store_sums(const struct ew__packed *w, size_t first, size_t count, s
     }
 }
 
+/* What follows a piece: the panels' next columns, or the first ones of the panels behind them,
+ * whose halves are asked for long before. Behind the last panel it is what happens to lie there. */
+static void look_ahead(struct piece *piece, const struct ew__packed *w, size_t first,
+                       size_t count) {
+    const struct ew__packed_format *format = ew__packed_format(w->type);
+    const size_t k = piece->k + 32 * piece->blocks, cells = w->n / format->columns;
+    const size_t next = TILE_PANELS * w->panel_bytes;
+    piece->ahead_bytes = ew__round_up(format->cell_bytes * 32 / format->columns, EW__VECTOR_BYTES);
+    for (size_t p = 0; p < count; p++) {
+        const uint8_t *panel = w->data + (first + p) * w->panel_bytes;
+        const uint8_t *halves = panel + next + cells * format->cell_bytes;
+        piece->ahead[p] = panel + (k < w->n ? k / format->columns * format->cell_bytes : next);
+        for (size_t i = 0; piece->k == 0 && i < cells * format->half_bytes; i += EW__VECTOR_BYTES)
+            _mm_prefetch((const char *)halves + i, _MM_HINT_T0);
+    }
+}
+
 /* One or two panels for the tokens t0 .. t0 + t - 1, whose sums fit the scratch. */
 static void mul_pair(ew__tile_unpack_fn *unpack, const struct ew__packed *w, size_t first,
                      size_t count, const struct ew__qact *x, size_t t0, size_t t,
@@ -227,8 +260,11 @@ static void mul_pair(ew__tile_unpack_fn *unpack, const struct ew__packed *w, siz
             unpack(w, first + p, piece.k, piece.blocks, &scratch->panels[p]);
         if (piece.k + TILE_COLUMNS >= w->n)
             piece.y = y + first * EW__PANEL_ROWS;
+        look_ahead(&piece, w, first, count);
+        piece.ahead_tiles = ew__min_size(tiles_of(t), count);
         run(scratch->panels, &piece, t0, t, scratch->sums);
         piece.y = NULL;
+        piece.ahead_tiles = 0;
         if (x->rest > 0)
             run(scratch->panels, &piece, t0 + x->rest, t, scratch->sums + t);
     }
