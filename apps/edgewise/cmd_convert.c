@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 typedef struct convert_args {
-    const char *type, *mmproj;
+    const char *type, *mmproj, *name;
     uint64_t threads;
     bool no_mmproj, json;
 } convert_args;
@@ -25,6 +25,8 @@ static const option OPTIONS[] = {
              "where the vision tower goes; default: mmproj-OUT.gguf beside OUT.gguf, when the "
              "checkpoint has one"),
     OPT_FLAG(convert_args, no_mmproj, 0, "no-mmproj", "leave the vision tower out"),
+    OPT_TEXT(convert_args, name, 0, "name", "NAME",
+             "the model's name, as general.name of the file; default: the folder's"),
     OPT_FLAG(convert_args, json, 0, "json", "print one JSON object"),
     OPT_COUNT(convert_args, threads, 't', "threads", "N", 0, 256,
               "accepted as everywhere; converting takes one thread"),
@@ -82,6 +84,7 @@ static int convert_main(int argc, char **argv) {
     ew_convert_options options = EW_INIT(ew_convert_options);
     options.type = args.type;
     options.mmproj = args.no_mmproj ? "" : args.mmproj;
+    options.name = args.name;
     options.progress = on_progress;
     options.progress_context = &work;
     double start = clock_now();

@@ -63,6 +63,7 @@ typedef struct ew_convert_options {
                            the checkpoint has one; "" leaves it out */
     ew_progress_fn *progress;
     void *progress_context;
+    const char *name; /* general.name of the files; NULL: the folder's */
 } ew_convert_options;
 
 /* Hugging Face folder -> GGUF that llama.cpp reads too. The file appears whole or not at all. */

@@ -36,7 +36,7 @@ struct output {
 struct conversion {
     struct ew__checkpoint checkpoint;
     struct ew__config config; /* the checkpoint's, without an MTP block that is incomplete */
-    struct ew__str name;      /* the folder's */
+    struct ew__str name;      /* general.name */
     const struct target *target;
     struct output model, vision; /* vision.path NULL: none */
     struct ew__conversion_progress progress;
@@ -192,7 +192,7 @@ static ew_status run(const char *dir, const char *out, const ew_convert_options 
         return ew__fail(EW_ARGUMENT, "%s: only checkpoint folders are converted", dir);
     EW__TRY(ew__checkpoint_open(dir, &c->checkpoint));
     c->config = c->checkpoint.config;
-    c->name = base_name(dir);
+    c->name = options->name != NULL ? ew__str(options->name) : base_name(dir);
     c->progress = (struct ew__conversion_progress){.report = options->progress,
                                                    .context = options->progress_context};
     EW__TRY(choose_target(options->type, &c->checkpoint, &c->target));

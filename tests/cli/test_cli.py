@@ -592,6 +592,14 @@ class Convert(Case):
             self.done("logits", path(model), "--tokens", "3,1,4,1,5,9,2,6", "--out", path(name), "--all")
         self.assertEqual(read_npy(path("folder.npy")), read_npy(path("same.npy")))
 
+    def test_its_name_is_the_folders_or_the_one_given(self):
+        for out, name, options in (("unnamed.gguf", b"folder", ()),
+                                   ("named.gguf", b"A small model", ("--name", "A small model"))):
+            self.done("convert", path("folder"), path(out), *options)
+            with open(path(out), "rb") as file:
+                key = b"general.name" + struct.pack("<IQ", 8, len(name)) + name
+                self.assertTrue(key in file.read(), name)
+
     def test_nothing_is_left_of_a_failure(self):
         self.fails("convert", path("folder"), path("no/such/place.gguf"))
         self.fails("convert", WORK, path("nothing.gguf"))
