@@ -8,7 +8,8 @@ function(ew_install)
     FILES_MATCHING PATTERN "*.h")
   install(FILES ${PROJECT_SOURCE_DIR}/docs/man/edgewise.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 
-  install(FILES ${PROJECT_SOURCE_DIR}/models/tiny.gguf DESTINATION ${CMAKE_INSTALL_DATADIR}/edgewise OPTIONAL)
+  install(FILES ${PROJECT_SOURCE_DIR}/models/tiny.gguf ${PROJECT_SOURCE_DIR}/models/mmproj-tiny.gguf
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/edgewise OPTIONAL)
 
   # Both kinds of library, each in its own export set: only the static one needs the libraries below.
   set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Edgewise)

@@ -25,7 +25,8 @@ find_one() { # name: its path under the prefix
 }
 
 libdir=$(dirname "$(find_one edgewise.pc)")/..
-for file in edgewise.1 EdgewiseConfig.cmake EdgewiseConfigVersion.cmake libedgewise.a status.h; do
+for file in edgewise.1 EdgewiseConfig.cmake EdgewiseConfigVersion.cmake libedgewise.a status.h \
+    tiny.gguf mmproj-tiny.gguf; do
     find_one $file >/dev/null
 done
 soname=libedgewise.so.${version%%.*}
