@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Writes the seeds of fuzz_gguf, fuzz_safetensors, fuzz_json_config, fuzz_pack_head and
- * fuzz_kl_base under a folder (normally tests/fuzz/corpus): a valid file and every broken one of
- * the tests' tables, the large ones left out. Usage: make_seeds CORPUS */
+/* Writes the seeds of fuzz_gguf, fuzz_safetensors, fuzz_json_config, fuzz_pack_head,
+ * fuzz_kl_base and fuzz_imatrix under a folder (normally tests/fuzz/corpus): a valid file and every
+ * broken one of the tests' tables, the large ones left out. Usage: make_seeds CORPUS */
 #include "support/bad_files.h"
 
 #include <stdio.h>
@@ -153,6 +153,29 @@ static void kl_base_seeds(void) {
     }
 }
 
+/* 0 to 2 tensors of two columns; the last with the tail that tells of chunks and text. */
+static void imatrix_seeds(void) {
+    for (uint32_t n = 0; n < 3; n++) {
+        struct craft file = {0};
+        craft_u32(&file, n);
+        for (uint32_t i = 0; i < n; i++) {
+            craft_u32(&file, 7);
+            craft_text(&file, i == 0 ? "blk.0.a" : "blk.1.b");
+            craft_u32(&file, 4);
+            craft_u32(&file, 2);
+            craft_u32(&file, 0x41000000);
+            craft_u32(&file, 0x40000000);
+        }
+        if (n == 2) {
+            craft_u32(&file, 10);
+            craft_u32(&file, 4);
+            craft_text(&file, "text");
+        }
+        write_seed("fuzz_imatrix", n, &file);
+        craft_free(&file);
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "usage: make_seeds CORPUS\n");
@@ -164,5 +187,6 @@ int main(int argc, char **argv) {
     json_seeds();
     pack_head_seeds();
     kl_base_seeds();
+    imatrix_seeds();
     return 0;
 }
