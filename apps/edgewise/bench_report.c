@@ -89,6 +89,7 @@ static void json_settings(json *j, const bench_result *r) {
     json_put_count(j, "depth", r->depth);
     json_put_count(j, "repetitions", r->repetitions);
     json_put_count(j, "threads", r->info.n_threads);
+    json_put_count(j, "threads_batch", r->info.n_threads_batch);
     json_put_text(j, "isa", r->info.isa);
     json_put_text(j, "kv", r->kv);
     json_put_flag(j, "exact", r->exact);
@@ -176,10 +177,11 @@ void bench_report_text(const bench_result *r) {
     text_size(per_token, r->info.bytes_per_token);
     text_size(peak, r->peak_rss_bytes);
     text_print_line(stdout, r->path, 200);
-    printf(": %s, mostly %s, %s read per token\n%s kernels, %u threads, kv %s%s, batch %llu, depth "
-           "%llu, %llu repetitions\n\n",
-           weights, r->info.weight_type, per_token, r->info.isa, r->info.n_threads, r->kv,
-           r->exact ? ", exact" : "", (unsigned long long)r->n_batch, (unsigned long long)r->depth,
+    printf(": %s, mostly %s, %s read per token\n%s kernels, %u threads (%u for prompts), kv %s%s, "
+           "batch %llu, depth %llu, %llu repetitions\n\n",
+           weights, r->info.weight_type, per_token, r->info.isa, r->info.n_threads,
+           r->info.n_threads_batch, r->kv, r->exact ? ", exact" : "",
+           (unsigned long long)r->n_batch, (unsigned long long)r->depth,
            (unsigned long long)r->repetitions);
     print_speeds(r);
     putchar('\n');

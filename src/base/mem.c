@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/mem.h"
+#include "base/os.h"
 #include "base/size.h"
 
 #include <stdatomic.h>
@@ -67,7 +68,7 @@ char *ew__strndup(const char *bytes, size_t n) {
 /* The pointer that calloc gave is kept in the word before the aligned block: calloc, unlike
  * aligned_alloc, leaves the zero pages of a large block untouched. */
 void *ew__alloc_aligned(size_t size) {
-    enum { alignment = 64 };
+    enum { alignment = 64, large_bytes = 4 << 20 }; // large: two pages of the large kind
     size_t total;
     if (!ew__add_size(size, alignment + sizeof(void *), &total)) {
         ew__fail(EW_NO_MEMORY, "out of memory (%zu bytes)", size);
@@ -81,6 +82,8 @@ void *ew__alloc_aligned(size_t size) {
     uintptr_t start =
         ((uintptr_t)base + sizeof(void *) + alignment - 1) & ~(uintptr_t)(alignment - 1);
     ((void **)start)[-1] = base;
+    if (size >= large_bytes)
+        ew__file_map_hint((void *)start, size, EW__PAGES_WILL_NEED);
     return (void *)start;
 }
 

@@ -256,6 +256,11 @@ uint64_t ew__gguf_modified(const struct ew__gguf *gguf) {
     return sum;
 }
 
+void ew__gguf_give_back(const struct ew__gguf *gguf) {
+    for (uint32_t i = 0; i < gguf->part_count; i++)
+        ew__file_map_hint(gguf->parts[i].map.data, gguf->parts[i].map.size, EW__PAGES_DONE);
+}
+
 uint32_t ew__gguf_part_count(const struct ew__gguf *gguf) {
     return gguf->part_count;
 }

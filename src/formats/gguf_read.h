@@ -60,6 +60,9 @@ uint64_t ew__gguf_file_bytes(const struct ew__gguf *gguf); /* of all parts */
 /* Sum of the times of change of all parts, in nanoseconds: differs when one of them changed. 0 for
  * bytes in memory. */
 uint64_t ew__gguf_modified(const struct ew__gguf *gguf);
+/* Takes what was read of the files so far, such as 10 MB of token strings, out of this process's
+ * memory; all of it can be read again. */
+void ew__gguf_give_back(const struct ew__gguf *gguf);
 uint32_t ew__gguf_part_count(const struct ew__gguf *gguf);
 
 size_t ew__gguf_kv_count(const struct ew__gguf *gguf);

@@ -1,23 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/forward.h"
 
+#include "base/os.h"
+#include "base/size.h"
 #include "model/blocks.h"
 #include "quant/quant.h"
 
 #include <string.h>
 
+/* Rows of the embedding that are read before their pages are given back: a row brings the 64 KB
+ * around it into memory, so that a long text would bring all of a matrix whose packed form is there
+ * already. */
+enum { EMBED_ROWS = 128 };
+
 struct embed_task {
     struct ew__workspace *ws;
     const struct ew__batch *batch;
     float *out;
-    size_t ldout;
+    size_t ldout, first;
 };
 
 static void embed_task(void *context, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const struct embed_task *task = context;
     const struct ew__matrix *embd = &task->ws->model->embd;
-    for (size_t t = begin; t < end; t++) {
+    for (size_t t = task->first + begin; t < task->first + end; t++) {
         int32_t token = task->batch->tokens[t];
         float *row = task->out + t * task->ldout;
         if (token < 0)
@@ -29,10 +36,26 @@ static void embed_task(void *context, size_t begin, size_t end, void *scratch) {
     }
 }
 
+/* An unpacked head reads the same pages for every token. */
+static void give_back_embedding(const struct ew__model *model) {
+    const struct ew__matrix *embd = &model->embd;
+    if (embd->mapped && (model->head.packed != NULL || model->head.data != embd->data))
+        ew__file_map_hint(embd->data, embd->rows * embd->row_bytes, EW__PAGES_DONE);
+}
+
+static bool passes_mark(const struct ew__run *run) {
+    return run->n_past / EMBED_ROWS != (run->n_past + run->n) / EMBED_ROWS;
+}
+
 static void embed(struct ew__workspace *ws, const struct ew__batch *batch, float *out,
                   size_t ldout) {
-    struct embed_task task = {ws, batch, out, ldout};
-    ew__pool_run(ws->pool, batch->n_tokens, 8, embed_task, &task);
+    struct embed_task task = {ws, batch, out, ldout, 0};
+    for (; task.first < batch->n_tokens; task.first += EMBED_ROWS) {
+        size_t n = ew__min_size(EMBED_ROWS, batch->n_tokens - task.first);
+        ew__pool_run(ws->pool, n, 8, embed_task, &task);
+        if (n == EMBED_ROWS || passes_mark(&batch->runs[0]))
+            give_back_embedding(ws->model);
+    }
 }
 
 void ew__forward(struct ew__workspace *ws, const struct ew__batch *batch, float *hidden) {

@@ -180,6 +180,8 @@ static ew_status load(const char *path, ew_model *model) {
     if (status != EW_OK)
         return ew__fail_in(status, "%s", path);
     collect_token_facts(model);
+    if (model->model.checkpoint.gguf != NULL)
+        ew__gguf_give_back(model->model.checkpoint.gguf);
     return model->options.tokenizer_only ? EW_OK : take_buffers(model);
 }
 
