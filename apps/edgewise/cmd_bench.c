@@ -38,6 +38,7 @@ static const option OPTIONS[] = {
     OPT_KV(bench_args, "f16"),
     OPT_EXACT(bench_args),
     OPT_NO_CACHE(bench_args),
+    OPT_PLAIN_HEAD(bench_args),
     OPT_COUNT(bench_args, model.n_batch, 0, "batch", "N", 1, 4096,
               "tokens computed in one pass of prefill; default 512"),
     OPT_FLAG(bench_args, no_limits, 0, "no-limits",

@@ -49,6 +49,7 @@ static const option OPTIONS[] = {
     OPT_KV(run_args, "f16"),
     OPT_EXACT(run_args),
     OPT_NO_CACHE(run_args),
+    OPT_PLAIN_HEAD(run_args),
     OPT_FLAG(run_args, ignore_eos, 0, "ignore-eos", "go on after the model ended its answer"),
     OPT_FLAG(run_args, stats, 0, "stats",
              "tokens and speed on standard error, also when it is not a terminal"),

@@ -69,6 +69,7 @@ int load_model(const char *path, const model_args *args, ew_model **out) {
     options.exact = args->exact;
     options.no_cache = args->no_cache;
     options.tokenizer_only = args->tokenizer_only;
+    options.plain_head = args->plain_head;
     ew_status status = ew_model_load(path, &options, out);
     return status == EW_OK ? EXIT_DONE : text_fail_with(status);
 }

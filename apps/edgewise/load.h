@@ -9,7 +9,7 @@
 typedef struct model_args {
     uint64_t threads, threads_batch; /* 0: what suits the machine; the second: as the first */
     const char *kv; /* "f16", "q8_0", "q4_0", "f32", or NULL for the library's default */
-    bool exact, no_cache;
+    bool exact, no_cache, plain_head;
     uint64_t n_batch;
     bool tokenizer_only;
 } model_args;
@@ -33,6 +33,10 @@ typedef struct model_args {
     OPT_FLAG(args, model.no_cache, 0, "no-cache",                                                  \
              "keep the weights that are rearranged for this machine in memory, not in a file of "  \
              "the cache folder ('edgewise doctor' shows it)")
+#define OPT_PLAIN_HEAD(args)                                                                       \
+    OPT_FLAG(args, model.plain_head, 0, "plain-head",                                              \
+             "compute every logit of every token, not those alone that can be chosen; the answer " \
+             "is the same")
 #define OPT_JSON(args) OPT_FLAG(args, json, 0, "json", "print one JSON object")
 
 /* The path to load: the operand, or without one $EDGEWISE_MODEL, or the model that comes with

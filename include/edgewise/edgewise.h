@@ -85,6 +85,9 @@ typedef struct ew_model_options {
                                  0: n_threads, or what suits the machine when that is 0 */
     bool tokenizer_only; /* no weights, threads or scratch: text calls work, what computes fails with
                             EW_STATE, and ew_model_get_info tells of weights that there are none */
+    bool plain_head; /* ew_generate computes every logit of every token, instead of those alone that
+                        can be chosen where a proved bound tells them; the tokens are the same. Also
+                        with the environment variable EDGEWISE_HEAD=plain */
 } ew_model_options;
 
 /* Loads a .gguf file (the first of a split one) or a Hugging Face folder. Weights are mapped, not

@@ -161,6 +161,14 @@ static void packed_rows(const struct job *job, size_t begin, size_t end, void *s
                                      scratch);
 }
 
+static void split_rows(const struct job *job, size_t begin, size_t end, void *scratch) {
+    const struct ew__matrix *w = job->w;
+    struct ew__split split = ew__split_at(w->packed, w->type, w->rows, w->n);
+    size_t first = begin / EW__PANEL_ROWS, panels = ew__packed_panels(end) - first;
+    job->kernels->mul_split[w->type](&split, first, panels, job->q, 0, job->x->t, job->y, job->ldy,
+                                     scratch);
+}
+
 static void packed_float_rows(const struct job *job, size_t begin, size_t end, void *scratch) {
     struct ew__packed w = packed_of(job->w);
     size_t first = begin / EW__PANEL_ROWS, panels = ew__packed_panels(end) - first;
@@ -196,7 +204,7 @@ static rows_fn *path_of(const struct list *list, const struct ew__product *produ
     if (exact || !list->x->quantised)
         return decoded_rows;
     if (packed)
-        return packed_rows;
+        return w->split ? split_rows : packed_rows;
     return ew__matmul_wants_q8(list->kernels, w) ? byte_rows : decoded_rows;
 }
 

@@ -24,6 +24,7 @@ struct ew__matrix {
     ew__decode_fn *decode; /* needed by types other than F32, F16, BF16, in exact mode or where
                             * ew__matmul_wants_q8 is false; without it such outputs are NaN */
     const uint8_t *packed; /* the same rows as panels (kernels/packed.h), or NULL; borrowed */
+    bool split;            /* packed is, or is to be, in two planes (kernels/split.h) */
 };
 
 /* Activations of t tokens: f32 rows, and their quantised form where `quantised` says it was made.

@@ -35,6 +35,17 @@ struct ew__batch {
 typedef void ew__trace_fn(void *context, const char *what, uint32_t layer, const float *values,
                           size_t rows, size_t columns, size_t ld);
 
+/* What a screening of the head needs (model/head.h), and how the last ones went. */
+struct ew__head_screen {
+    bool usable;
+    float *top;               /* [panels] */
+    uint32_t *list;           /* [panels] */
+    float *d, *e;             /* [H / 32], [H / 16]: struct ew__screen */
+    uint32_t rest, next_rest; /* plain passes until the next try; after a failed one */
+    uint64_t n_screened, n_failed;
+    uint64_t n_computed; /* panels computed in those that did not fail */
+};
+
 struct ew__workspace {
     const struct ew__model *model;
     struct ew__pool *pool; /* borrowed */
@@ -44,6 +55,7 @@ struct ew__workspace {
     bool exact;          /* f32 activations throughout: the reference mode */
     ew__trace_fn *trace; /* or NULL */
     void *trace_context;
+    struct ew__head_screen screen; /* its arrays, too, are in the arena */
     /* Buffers, [max_tokens][...] floats each. */
     float *x;               /* [H] residual stream */
     float *normed;          /* [H] */
@@ -68,6 +80,7 @@ struct ew__workspace_options {
     uint32_t max_tokens, max_ctx;
     ew__dtype kv_type;
     bool exact, with_mtp;
+    bool plain_head; /* ew__head_best computes every logit */
 };
 ew_status ew__workspace_init(struct ew__workspace *ws, const struct ew__model *model,
                              struct ew__pool *pool, const struct ew__workspace_options *options);

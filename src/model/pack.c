@@ -13,6 +13,8 @@
 /* Of a matrix in its file between two times that its pages are given back: the head of the 0.8B has
  * 200 MB, which would lie in memory twice. */
 #define SLICE_BYTES ((size_t)16 << 20)
+/* Marks, in the type that the store is told of, a matrix in two planes. */
+#define SPLIT_MARK 0x10000u
 
 static void add(const struct ew__model *model, struct ew__pack_list *list, struct ew__matrix *w) {
     if (ew__matmul_can_pack(model->kernels, w))
@@ -42,7 +44,10 @@ ew_status ew__pack_list_make(struct ew__model *model, struct ew__pack_list *out)
         add(model, out, &model->mtp->fc);
         add_layer(model, out, &model->mtp->layer);
     }
-    add(model, out, &model->head);
+    const struct ew__kernels *kernels = model->kernels;
+    struct ew__matrix *head = &model->head;
+    head->split = kernels->mul_split[head->type] != NULL && ew__split_can(head->type, head->n);
+    add(model, out, head);
     return EW_OK;
 }
 
@@ -52,7 +57,18 @@ void ew__pack_list_free(struct ew__pack_list *list) {
 }
 
 size_t ew__pack_bytes(const struct ew__matrix *w) {
-    return ew__packed_bytes(w->type, w->rows, w->n);
+    return w->split ? ew__split_bytes(w->type, w->rows, w->n)
+                    : ew__packed_bytes(w->type, w->rows, w->n);
+}
+
+size_t ew__pack_scratch_bytes(const struct ew__pack_list *list) {
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < list->n; i++) {
+        const struct ew__matrix *w = list->matrices[i];
+        if (w->split)
+            bytes = ew__max_size(bytes, ew__packed_panel_bytes(w->type, w->n));
+    }
+    return bytes;
 }
 
 struct pack_task {
@@ -64,12 +80,13 @@ struct pack_task {
 static void pack_panels(void *context, size_t begin, size_t end, void *scratch) {
     const struct pack_task *task = context;
     const struct ew__matrix *w = task->w;
-    (void)scratch;
     for (size_t i = task->first + begin; i < task->first + end; i++) {
         size_t row = i * EW__PANEL_ROWS;
+        uint8_t *panel = w->split ? scratch : task->to + i * task->panel_bytes;
         ew__pack_panel(w->type, (const uint8_t *)w->data + row * w->row_bytes, w->row_bytes,
-                       ew__min_size(EW__PANEL_ROWS, w->rows - row), w->n,
-                       task->to + i * task->panel_bytes);
+                       ew__min_size(EW__PANEL_ROWS, w->rows - row), w->n, panel);
+        if (w->split)
+            ew__split_panel(panel, task->to, w->type, w->rows, w->n, i);
     }
 }
 
@@ -91,15 +108,18 @@ static struct ew__pack_matrix *describe(const struct ew__pack_list *list) {
     struct ew__pack_matrix *matrices = ew__calloc(list->n, sizeof *matrices);
     for (uint32_t i = 0; matrices != NULL && i < list->n; i++) {
         const struct ew__matrix *w = list->matrices[i];
-        matrices[i] = (struct ew__pack_matrix){
-            .type = (uint32_t)w->type, .rows = w->rows, .n = w->n, .bytes = ew__pack_bytes(w)};
+        matrices[i] =
+            (struct ew__pack_matrix){.type = (uint32_t)w->type | (w->split ? SPLIT_MARK : 0),
+                                     .rows = w->rows,
+                                     .n = w->n,
+                                     .bytes = ew__pack_bytes(w)};
     }
     return matrices;
 }
 
 static ew_status pack_all(const struct ew__pack_list *list, struct ew__pack_store *store) {
     struct ew__pool *pool;
-    EW__TRY(ew__pool_new(0, 0, &pool));
+    EW__TRY(ew__pool_new(0, ew__pack_scratch_bytes(list), &pool));
     for (uint32_t i = 0; i < list->n; i++)
         ew__pack_matrix(pool, list->matrices[i], ew__pack_store_at(store, i));
     ew__pool_free(pool);

@@ -23,6 +23,9 @@ struct ew__pack_list {
 ew_status ew__pack_list_make(struct ew__model *model, struct ew__pack_list *out);
 void ew__pack_list_free(struct ew__pack_list *list); /* a zeroed one is fine */
 
+/* What a thread needs of scratch for ew__pack_matrix: a panel, where a matrix is in two planes. */
+size_t ew__pack_scratch_bytes(const struct ew__pack_list *list);
+
 /* Bytes of one packed matrix: a multiple of 64. */
 size_t ew__pack_bytes(const struct ew__matrix *w);
 /* Packs one matrix into `to` (64-byte aligned, ew__pack_bytes), in parallel over its panels, and

@@ -32,7 +32,7 @@
 #define EW__PACK_NAME_MAX 255u
 
 struct ew__pack_matrix {
-    uint32_t type; /* ew__dtype */
+    uint32_t type; /* ew__dtype, and what marks its layout (pack.c) */
     uint64_t rows, n;
     uint64_t offset, bytes; /* in the file */
     uint64_t digest;        /* of the packed bytes */

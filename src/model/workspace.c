@@ -3,6 +3,7 @@
 #include "model/blocks.h"
 
 #include "base/size.h"
+#include "model/head.h"
 
 static size_t max3(size_t a, size_t b, size_t c) {
     return ew__max_size(a, ew__max_size(b, c));
@@ -78,6 +79,8 @@ ew_status ew__workspace_init(struct ew__workspace *ws, const struct ew__model *m
                                  .exact = options->exact};
     ew__memory_layout_init(&ws->layout, model->config, options->kv_type, options->with_mtp);
     ew_status status = take_all(ws);
+    if (status == EW_OK && !options->plain_head)
+        status = ew__head_screen_init(&ws->screen, &model->head, &ws->arena);
     if (status == EW_OK)
         ew__rope_init(ws);
     else

@@ -12,6 +12,7 @@
 #include "runtime/threads.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { default_batch = 512, max_batch = 4096 };
@@ -139,6 +140,17 @@ static ew_status start_threads(ew_model *model, uint32_t n_threads, uint32_t n_t
     return EW_OK;
 }
 
+/* EDGEWISE_HEAD=plain | two-stage, the default. */
+static ew_status read_head_variable(bool *plain) {
+    const char *text = getenv("EDGEWISE_HEAD");
+    if (text == NULL || text[0] == '\0' || strcmp(text, "two-stage") == 0)
+        return EW_OK;
+    if (strcmp(text, "plain") != 0)
+        return ew__fail(EW_ARGUMENT, "EDGEWISE_HEAD is neither \"plain\" nor \"two-stage\"");
+    *plain = true;
+    return EW_OK;
+}
+
 static ew_status take_buffers(ew_model *model) {
     const struct ew__config *c = model->model.config;
     size_t T = model->options.n_batch;
@@ -152,7 +164,9 @@ static ew_status take_buffers(ew_model *model) {
         .max_ctx = c->n_ctx_train,
         .kv_type = kv,
         .exact = model->options.exact,
+        .plain_head = model->options.plain_head,
     };
+    EW__TRY(read_head_variable(&options.plain_head));
     EW__TRY(start_threads(model, model->options.n_threads, model->options.n_threads_batch));
     EW__TRY(ew__workspace_init(&model->ws, &model->model, model->pool, &options));
     model->hidden = ew__arena_alloc(&model->arena, T * c->n_embd * sizeof(float));

@@ -46,9 +46,17 @@ struct ew_session {
     float *state;  /* recurrent state, layout.state_floats */
     float *logits; /* [n_vocab] after the last token */
     bool has_logits;
+    /* The next evaluations need the `want_best` largest usable logits only; 0: all. Of the present
+     * ones `has_best` can be relied on, the others may be -infinity; 0: all are there. The state
+     * that they were made from is kept for who asks for all. */
+    uint32_t want_best, has_best;
+    float *last_hidden; /* [H] */
     atomic_bool cancel;
     struct ew__candidates candidates; /* the sampler's scratch */
 };
+
+/* Computes the logits that an evaluation for `want_best` left out. */
+void ew__session_complete_logits(ew_session *session);
 
 /* EW_STATE for a model that has a tokenizer alone. */
 ew_status ew__model_needs_weights(const ew_model *model);

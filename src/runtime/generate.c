@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/size.h"
+#include "model/head.h"
 
 #include <string.h>
 
@@ -20,6 +21,15 @@ struct generation {
     uint64_t random;
 };
 
+/* How many of the largest logits a choice depends on; 0: all. One beyond top_k tells the sampler
+ * that there are more, which is all that it asks of them. */
+static uint32_t best_needed(const ew_sampling *s) {
+    if (!(s->temperature > 0))
+        return 1;
+    bool few = s->top_k > 0 && s->top_k < EW__HEAD_BEST_MAX;
+    return few && s->temperature >= 1e-3F ? (uint32_t)s->top_k + 1 : 0;
+}
+
 ew_status ew_session_sample(ew_session *session, const ew_sampling *sampling, uint64_t *random,
                             int32_t *token) {
     const ew_sampling greedy = EW_INIT(ew_sampling);
@@ -30,6 +40,9 @@ ew_status ew_session_sample(ew_session *session, const ew_sampling *sampling, ui
     const ew_sampling *chosen = sampling != NULL ? sampling : &greedy;
     const ew_model *model = session->model;
     EW__TRY(ew__sampling_check(chosen));
+    uint32_t needed = best_needed(chosen);
+    if (needed == 0 || needed > session->has_best)
+        ew__session_complete_logits(session);
     if (chosen->temperature > 0)
         *token = ew__sample(&session->candidates, session->logits, model->n_usable, chosen, random);
     else // what ew__sample would find, on vectors
@@ -129,11 +142,13 @@ ew_status ew_generate(ew_session *session, const int32_t *prompt, size_t n_promp
         return ew__fail(EW_ARGUMENT, "ew_generate needs a session and a prompt");
     EW__TRY(read_options(options, &g.options));
     g.random = g.options.sampling.seed;
+    session->want_best = best_needed(&g.options.sampling);
     ew__buf_init(&g.text, 2 * EW__TOKEN_BYTES_MAX + 64);
     ew_status status = ew__buf_reserve(&g.text, EW__TOKEN_BYTES_MAX + 16);
     if (status == EW_OK)
         status = generate(&g, prompt, n_prompt);
     ew__buf_release(&g.text);
+    session->want_best = 0;
     if (g.options.result != NULL)
         *g.options.result = g.result;
     return status;

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "model/head.h"
 
 #include <string.h>
 
@@ -21,8 +22,9 @@ static ew_status take_memory(ew_session *session) {
     session->pages = ew__calloc(n_pages, sizeof *session->pages);
     session->state = ew__alloc_aligned(layout->state_floats * sizeof(float));
     session->logits = ew__alloc_aligned(model->model.config->n_vocab * sizeof(float));
+    session->last_hidden = ew__calloc(model->model.config->n_embd, sizeof(float));
     if (session->kv == NULL || session->pages == NULL || session->state == NULL ||
-        session->logits == NULL)
+        session->logits == NULL || session->last_hidden == NULL)
         return EW_NO_MEMORY;
     for (size_t i = 0; i < n_pages; i++)
         session->pages[i] = session->kv + i * layout->page_bytes;
@@ -66,6 +68,7 @@ void ew_session_free(ew_session *session) {
     ew__free(session->pages);
     ew__free_aligned(session->state);
     ew__free_aligned(session->logits);
+    ew__free(session->last_hidden);
     ew__free(session);
 }
 
@@ -75,7 +78,19 @@ void ew_session_clear(ew_session *session) {
     memset(session->state, 0, session->model->ws.layout.state_floats * sizeof(float));
 }
 
+void ew__session_complete_logits(ew_session *session) {
+    ew_model *model = session->model;
+    if (!session->has_logits || session->has_best == 0)
+        return;
+    pthread_mutex_lock(&model->compute);
+    ew__pool_use(model->pool, model->n_threads);
+    ew__head(&model->ws, session->last_hidden, 1, session->logits);
+    pthread_mutex_unlock(&model->compute);
+    session->has_best = 0;
+}
+
 const float *ew_session_logits(const ew_session *session) {
+    ew__session_complete_logits((ew_session *)(uintptr_t)session); // what is told does not change
     return session->has_logits ? session->logits : NULL;
 }
 
@@ -202,9 +217,23 @@ struct deal_task {
 static void deal_logits(void *context, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const struct deal_task *task = context;
-    for (size_t i = begin; i < end; i++)
+    for (size_t i = begin; i < end; i++) {
         memcpy(task->sessions[i]->logits, task->rows + i * task->n_vocab,
                task->n_vocab * sizeof(float));
+        task->sessions[i]->has_best = 0;
+    }
+}
+
+/* Logits of a session alone, as many as it wants. */
+static void take_logits_of(ew_model *model, ew_session *session, const float *hidden) {
+    session->has_best = session->want_best;
+    if (session->want_best == 0) {
+        ew__head(&model->ws, hidden, 1, session->logits);
+        return;
+    }
+    memcpy(session->last_hidden, hidden, model->model.config->n_embd * sizeof(float));
+    if (ew__head_best(&model->ws, hidden, model->n_usable, session->want_best, session->logits))
+        session->has_best = 0;
 }
 
 /* Logits of the last token of every share that a pass completed: the head is read once for all of
@@ -217,10 +246,13 @@ static void take_last_logits(ew_model *model, struct share *shares, const struct
     for (size_t i = 0; i < n; i += EW__HEAD_ROWS) {
         size_t rows = ew__min_size(EW__HEAD_ROWS, n - i);
         const float *hidden = model->hidden + (first + i) * H;
-        ew__head(&model->ws, hidden, rows, rows == 1 ? ended[i]->logits : model->logits_many);
+        if (rows == 1) {
+            take_logits_of(model, ended[i], hidden);
+            continue;
+        }
+        ew__head(&model->ws, hidden, rows, model->logits_many);
         struct deal_task task = {model->logits_many, V, ended + i};
-        if (rows > 1)
-            ew__pool_run(model->pool, rows, 1, deal_logits, &task);
+        ew__pool_run(model->pool, rows, 1, deal_logits, &task);
     }
 }
 

@@ -23,6 +23,7 @@ ew_status ew_session_snapshot(const ew_session *session, ew_snapshot **out) {
     if (session == NULL || out == NULL)
         return ew__fail(EW_ARGUMENT, "ew_session_snapshot needs a session and a place");
     *out = NULL;
+    (void)ew_session_logits(session); // all of them
     size_t state = session->model->ws.layout.state_floats * sizeof(float);
     size_t logits = session->model->model.config->n_vocab * sizeof(float);
     ew_snapshot *snapshot = ew__calloc(1, sizeof *snapshot);
@@ -54,6 +55,7 @@ ew_status ew_session_restore(ew_session *session, const ew_snapshot *snapshot) {
                         snapshot->n_past, session->n_ctx);
     session->n_past = snapshot->n_past;
     session->has_logits = snapshot->has_logits;
+    session->has_best = 0;
     memcpy(session->kv, snapshot->kv, kv_bytes(session));
     memcpy(session->state, snapshot->state, session->model->ws.layout.state_floats * sizeof(float));
     memcpy(session->logits, snapshot->logits,
