@@ -23,6 +23,8 @@ static const option OPTIONS[] = {
     OPT_FLAG(tokenize_args, decode, 0, "decode",
              "the other way: ids on standard input, text on standard output"),
     OPT_JSON(tokenize_args),
+    OPT_COUNT(tokenize_args, model.threads, 't', "threads", "N", 0, 256,
+              "accepted as everywhere; text takes one"),
 };
 
 static const example EXAMPLES[] = {
