@@ -25,11 +25,4 @@ void ew__decode_f16(const void *restrict src, float *restrict out, uint64_t n);
 void ew__decode_bf16(const void *restrict src, float *restrict out, uint64_t n);
 void ew__decode_f64(const void *restrict src, float *restrict out, uint64_t n);
 
-/* The other way; n elements, or for Q8_0 blocks of 32. */
-typedef void ew__encoder(const float *restrict src, void *restrict out, uint64_t blocks);
-void ew__encode_f32(const float *restrict src, void *restrict out, uint64_t n);
-void ew__encode_f16(const float *restrict src, void *restrict out, uint64_t n);
-void ew__encode_bf16(const float *restrict src, void *restrict out, uint64_t n);
-void ew__encode_q8_0(const float *restrict src, void *restrict out, uint64_t blocks);
-
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quant/decode.h"
+#include "quant/encode.h"
 #include "quant/quant.h"
 
 #include <string.h>

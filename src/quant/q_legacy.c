@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quant/decode.h"
 
-#include <math.h>
-#include <string.h>
-
 /* Blocks of 32 with one scale. Nibbles of 16 bytes give elements 0-15 (low) and 16-31 (high). */
 
 void ew__decode_q4_0(const void *restrict src, float *restrict out, uint64_t blocks) {
@@ -66,42 +63,5 @@ void ew__decode_q8_0(const void *restrict src, float *restrict out, uint64_t blo
         float d = ew__half_at(b->d);
         for (int j = 0; j < EW__QK; j++)
             out[j] = (float)b->qs[j] * d;
-    }
-}
-
-/* The largest magnitude; NaN when any element is one. */
-static float magnitude_max(const float x[EW__QK]) {
-    uint32_t max = 0; // the bits of non-negative floats order like the floats, NaN above all
-    for (int j = 0; j < EW__QK; j++) {
-        uint32_t bits = ew__bits_of_float(x[j]) & 0x7fffffffu;
-        max = bits > max ? bits : max;
-    }
-    return ew__float_of_bits(max);
-}
-
-/* Nearest integer of |v| <= 128, halves away from zero: roundf without its call. v minus its whole
- * part is exact. */
-static inline int8_t round_away(float v) {
-    int whole = (int)v;
-    float rest = v - (float)whole;
-    return (int8_t)(whole + (rest >= 0.5f) - (rest <= -0.5f));
-}
-
-/* d = max|x| / 127 rounded to half, q = x / d with the unrounded d, halves away from zero. A block
- * that is not finite gets such a d, which readers detect, and zeros; 1 / d overflows only where d
- * rounds to zero as half. */
-void ew__encode_q8_0(const float *restrict src, void *restrict out, uint64_t blocks) {
-    struct ew__block_q8_0 *b = out;
-    for (uint64_t i = 0; i < blocks; i++, b++, src += EW__QK) {
-        float d = magnitude_max(src) / 127.0f, inverse = d != 0.0f ? 1.0f / d : 0.0f;
-        uint16_t half = ew__half_of(d);
-        b->d[0] = (uint8_t)(half & 0xff);
-        b->d[1] = (uint8_t)(half >> 8);
-        if (!isfinite(d) || !isfinite(inverse)) {
-            memset(b->qs, 0, sizeof b->qs);
-            continue;
-        }
-        for (int j = 0; j < EW__QK; j++)
-            b->qs[j] = round_away(src[j] * inverse);
     }
 }
