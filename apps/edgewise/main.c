@@ -12,8 +12,8 @@
 #include <string.h>
 
 static const command *const COMMANDS[] = {
-    &cmd_run,        &cmd_logits, &cmd_tokenize, &cmd_inspect, &cmd_convert,
-    &cmd_perplexity, &cmd_bench,  &cmd_selftest, &cmd_doctor,
+    &cmd_run,     &cmd_logits,     &cmd_tokenize, &cmd_inspect,  &cmd_convert,
+    &cmd_imatrix, &cmd_perplexity, &cmd_bench,    &cmd_selftest, &cmd_doctor,
 };
 enum { N_COMMANDS = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };
 

@@ -69,6 +69,37 @@ typedef struct ew_convert_options {
 /* Hugging Face folder -> GGUF that llama.cpp reads too. The file appears whole or not at all. */
 EW_API ew_status ew_convert(const char *dir, const char *out, const ew_convert_options *options);
 
+/* ---- importance matrices
+ * ----------------------------------------------------------------------------- */
+
+/* For every weight matrix, the squares of its inputs summed over a text: what an error in each
+ * column costs, for ew_quantize. One thread at a time. */
+typedef struct ew_importance ew_importance;
+struct ew_session;
+
+EW_API ew_status ew_importance_new(ew_importance **out); /* empty */
+EW_API void ew_importance_free(ew_importance *importance);
+/* llama.cpp's GGUF form and its older binary form. */
+EW_API ew_status ew_importance_load(const char *path, ew_importance **out);
+/* Writes the GGUF form; the file appears whole or not at all. */
+EW_API ew_status ew_importance_save(const ew_importance *importance, const char *path);
+/* Adds another one. EW_FORMAT, with nothing changed, when they are of different models or of
+ * chunks of different lengths. */
+EW_API ew_status ew_importance_merge(ew_importance *into, const ew_importance *from);
+/* Evaluates n tokens from an empty context on the session, which is cleared, and adds their inputs
+ * as one chunk of the text `dataset` (a name; NULL: none). After a failure nothing is added. */
+EW_API ew_status ew_importance_collect(ew_importance *into, struct ew_session *session,
+                                       const char *dataset, const int32_t *tokens, size_t n);
+
+typedef struct ew_importance_info {
+    size_t size;
+    const char *dataset; /* names, separated by ", "; belongs to the importance matrix */
+    uint32_t n_chunks, chunk_size;
+    size_t n_matrices;
+} ew_importance_info;
+/* Fills as much of *out as out->size says. */
+EW_API ew_status ew_importance_get_info(const ew_importance *importance, ew_importance_info *out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -13,6 +13,13 @@ static inline void ew__trace(const struct ew__workspace *ws, const char *what, u
         ws->trace(ws->trace_context, what, layer, values, rows, columns, ld);
 }
 
+/* Tells the watch, if any. */
+static inline void ew__watch(const struct ew__workspace *ws, const struct ew__matrix *w,
+                             const struct ew__acts *x) {
+    if (ws->watch != NULL)
+        ws->watch(ws->watch_context, w, x);
+}
+
 /* Matrices that read one input. With `refine` it gets a second term: 15 bits instead of 8, twice
  * the products. For the inputs of the delta rule and its output projection, whose rounding the
  * recurrence carries on: on the interop models they make four fifths of the whole error

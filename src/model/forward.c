@@ -72,6 +72,7 @@ void ew__forward(struct ew__workspace *ws, const struct ew__batch *batch, float 
     if (hidden != NULL) {
         ew__norm_rows(ws, model->out_norm, hidden, t);
         ew__trace(ws, "final_norm", 0, hidden, t, H, H);
+        ew__watch(ws, &model->head, &(struct ew__acts){.x = hidden, .ldx = H, .t = t});
     }
 }
 
@@ -80,7 +81,8 @@ void ew__head(struct ew__workspace *ws, const float *hidden, size_t n, float *lo
     const struct ew__matrix *const out[] = {&model->head};
     struct ew__acts acts =
         ew__prepare_acts(ws, hidden, model->config->n_embd, n, &(struct ew__inputs){out, 1, false});
-    ew__project(ws, &model->head, &acts, logits, model->config->n_vocab);
+    ew__matmul(model->kernels, ws->pool, &model->head, &acts, ws->exact, logits,
+               model->config->n_vocab);
 }
 
 void ew__mtp_forward(struct ew__workspace *ws, const struct ew__batch *next, const float *h,

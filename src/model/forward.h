@@ -46,6 +46,10 @@ struct ew__head_screen {
     uint64_t n_computed; /* panels computed in those that did not fail */
 };
 
+/* Called with the input of every weight matrix before it is multiplied: x->t rows of w->n floats,
+ * x->ldx apart. Of the head, the states after the final norm of every token of a pass. */
+typedef void ew__watch_fn(void *context, const struct ew__matrix *w, const struct ew__acts *x);
+
 struct ew__workspace {
     const struct ew__model *model;
     struct ew__pool *pool; /* borrowed */
@@ -55,6 +59,8 @@ struct ew__workspace {
     bool exact;          /* f32 activations throughout: the reference mode */
     ew__trace_fn *trace; /* or NULL */
     void *trace_context;
+    ew__watch_fn *watch; /* or NULL */
+    void *watch_context;
     struct ew__head_screen screen; /* its arrays, too, are in the arena */
     /* Buffers, [max_tokens][...] floats each. */
     float *x;               /* [H] residual stream */

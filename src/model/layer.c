@@ -4,11 +4,14 @@
 
 void ew__project(struct ew__workspace *ws, const struct ew__matrix *w, const struct ew__acts *x,
                  float *y, size_t ldy) {
+    ew__watch(ws, w, x);
     ew__matmul(ws->model->kernels, ws->pool, w, x, ws->exact, y, ldy);
 }
 
 void ew__project_list(struct ew__workspace *ws, const struct ew__product *products, size_t n,
                       const struct ew__acts *x) {
+    for (size_t i = 0; i < n; i++)
+        ew__watch(ws, products[i].w, x);
     ew__matmul_list(ws->model->kernels, ws->pool, products, n, x);
 }
 

@@ -123,8 +123,8 @@ ew_status ew__imatrix_merge(struct ew__imatrix *into, const struct ew__imatrix *
     for (size_t i = 0; i < from->n_entries; i++) {
         const struct ew__imatrix_entry *entry = &from->entries[i];
         struct ew__imatrix_entry *own = ew__imatrix_find(into, entry->name);
-        for (uint64_t k = 0; k < entry->n; k++)
-            own->sum2[k] += entry->sum2[k];
+        for (uint64_t k = 0; k < entry->n; k++) // rounded as a file does, so that going on from one
+            own->sum2[k] = (double)(float)(own->sum2[k] + entry->sum2[k]); // changes no bit
         own->count += entry->count;
     }
     into->n_chunks += from->n_chunks;

@@ -37,8 +37,9 @@ ew_status ew__imatrix_entry(struct ew__imatrix *imatrix, const char *name, uint6
 /* Adds t rows of inputs, ldx floats apart. */
 void ew__imatrix_add(struct ew__imatrix_entry *entry, const float *x, size_t ldx, size_t t);
 
-/* Adds another's sums, chunks and dataset. Refused whole, with nothing changed, when a matrix of
- * both has other columns in one of them, or when their chunk sizes differ. */
+/* Adds another's sums (rounded to float, as in a file), chunks and dataset. Refused whole, with
+ * nothing changed, when a matrix of both has other columns in one of them, or when their chunk
+ * sizes differ. */
 ew_status ew__imatrix_merge(struct ew__imatrix *into, const struct ew__imatrix *from);
 
 /* Mean square of each column, [n], for weighting errors; a matrix or columns without data get

@@ -22,8 +22,8 @@ import unittest
 EDGEWISE = SYNTH = WORK = None
 # Set where the program is so slow that the longest checks are cut to what threads can show.
 THREAD_SANITIZER = "EW_TEST_THREAD_SANITIZER" in os.environ
-COMMANDS = ("run", "logits", "tokenize", "inspect", "convert", "perplexity", "bench", "selftest",
-            "doctor")
+COMMANDS = ("run", "logits", "tokenize", "inspect", "convert", "imatrix", "perplexity", "bench",
+            "selftest", "doctor")
 
 
 def environment(**extra):
@@ -161,6 +161,8 @@ class Usage(Case):
         self.misused("tokenize", "m", "--decode", "--ids")
         self.misused("convert", "a", "b", "--mmproj", "c", "--no-mmproj")
         self.misused("selftest", "m", "--quick", "--full")
+        self.misused("imatrix", "m", "text")
+        self.misused("imatrix", "m", "--out", "f")
         self.misused("perplexity", "m")
         self.misused("perplexity", "m", "text", "--kl-base", "f")
         self.misused("perplexity", "m", "text", "--kl-base", "f", "--kl-save", "g")
@@ -507,6 +509,45 @@ class Perplexity(Case):
         self.fails("perplexity", path("tiny.gguf"), path("text.txt"), "-c", self.CTX, "--kl-save",
                    path("no/such/folder.ewkl"))
         self.assertFalse([name for name in os.listdir(WORK) if name.endswith(".part")])
+
+
+class Imatrix(Case):
+    TEXT = "The quick brown fox jumps over the lazy dog. " * 20
+
+    def collect(self, name, *options):
+        with open(path("text.txt"), "w", encoding="ascii") as file:
+            file.write(self.TEXT)
+        return self.done_json("imatrix", path("tiny.gguf"), path("text.txt"), "-o", path(name),
+                              "--ctx", 32, "--json", *options)
+
+    def read(self, name):
+        with open(path(name), "rb") as file:
+            return file.read()
+
+    def test_goes_on_and_merges(self):
+        whole = self.collect("whole.im", "--again")
+        self.assertGreater(whole["chunks"], 3)
+        self.assertEqual((whole["chunk_size"], whole["dataset"]), (32, "text.txt"))
+        self.assertEqual(self.collect("part.im", "--again", "--chunks", 2)["chunks"], 2)
+        self.assertEqual(self.collect("part.im")["chunks"], whole["chunks"])
+        self.assertEqual(self.read("part.im"), self.read("whole.im"))
+        told = self.done_json("imatrix", "--merge", path("whole.im"), path("part.im"), "-o",
+                              path("both.im"), "--json")
+        self.assertEqual(told["chunks"], 2 * whole["chunks"])
+
+    def test_what_cannot_be_done(self):
+        self.collect("kept.im", "--again")
+        kept = self.read("kept.im")
+        error = self.fails("imatrix", path("tiny.gguf"), path("text.txt"), "-o", path("kept.im"),
+                           "--ctx", 48)
+        self.assertIn("--again", error)
+        self.assertEqual(self.read("kept.im"), kept)
+        self.collect("other.im", "--again", "--ctx", "48")
+        self.fails("imatrix", "--merge", path("kept.im"), path("other.im"), "-o", path("both2.im"))
+        self.fails("imatrix", "--merge", path("kept.im"), path("tiny.gguf"), "-o", path("both2.im"))
+        self.fails("imatrix", path("tiny.gguf"), path("text.txt"), "-o", path("both2.im"), "--ctx",
+                   60000)
+        self.assertFalse(os.path.exists(path("both2.im")))
 
 
 class Tokenize(Case):
