@@ -126,26 +126,30 @@ static void every_matrix_of_the_text_model_has_data(void **state) {
     ew_importance_free(importance);
 }
 
-static void threads_and_merging_change_nothing(void **state) {
+static void threads_and_going_on_from_a_file_change_nothing(void **state) {
     (void)state;
     struct ew__imatrix one, other;
-    ew_importance *whole = collected(2), *parts = collected(1), *second;
+    ew_importance *whole = collected(2), *first = collected(1), *rest;
+    assert_int_equal(ew_importance_save(first, path), EW_OK);
+    assert_int_equal(ew_importance_load(path, &rest), EW_OK);
     assert_int_equal(ew_model_set_threads(model, 1), EW_OK);
-    assert_int_equal(ew_importance_new(&second), EW_OK);
-    assert_int_equal(ew_importance_collect(second, session, "text", tokens + CHUNK, CHUNK), EW_OK);
-    assert_int_equal(ew_importance_merge(parts, second), EW_OK);
+    assert_int_equal(ew_importance_collect(rest, session, "text", tokens + CHUNK, CHUNK), EW_OK);
     saved(whole, &one);
-    saved(parts, &other);
+    saved(rest, &other);
     assert_int_equal(one.n_entries, other.n_entries);
     for (size_t i = 0; i < one.n_entries; i++)
         assert_memory_equal(one.entries[i].sum2, other.entries[i].sum2,
                             one.entries[i].n * sizeof(double));
-    assert_int_equal(ew_importance_merge(parts, parts), EW_ARGUMENT);
+    assert_int_equal(ew_importance_merge(rest, rest), EW_ARGUMENT);
+    assert_int_equal(ew_importance_merge(rest, whole), EW_OK);
+    ew_importance_info info = EW_INIT(ew_importance_info);
+    assert_int_equal(ew_importance_get_info(rest, &info), EW_OK);
+    assert_int_equal(info.n_chunks, 4);
     ew__imatrix_release(&one);
     ew__imatrix_release(&other);
     ew_importance_free(whole);
-    ew_importance_free(parts);
-    ew_importance_free(second);
+    ew_importance_free(first);
+    ew_importance_free(rest);
 }
 
 static void a_failure_adds_nothing(void **state) {
@@ -184,7 +188,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_are_those_of_the_inputs),
         cmocka_unit_test(every_matrix_of_the_text_model_has_data),
-        cmocka_unit_test(threads_and_merging_change_nothing),
+        cmocka_unit_test(threads_and_going_on_from_a_file_change_nothing),
         cmocka_unit_test(a_failure_adds_nothing),
         cmocka_unit_test(survives_failing_allocation),
     };
