@@ -10,6 +10,7 @@ extern const command cmd_logits;
 extern const command cmd_tokenize;
 extern const command cmd_inspect;
 extern const command cmd_convert;
+extern const command cmd_quantize;
 extern const command cmd_imatrix;
 extern const command cmd_perplexity;
 extern const command cmd_bench;

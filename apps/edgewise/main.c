@@ -12,7 +12,7 @@
 #include <string.h>
 
 static const command *const COMMANDS[] = {
-    &cmd_run,     &cmd_logits,     &cmd_tokenize, &cmd_inspect,  &cmd_convert,
+    &cmd_run,     &cmd_logits,     &cmd_tokenize, &cmd_inspect,  &cmd_convert, &cmd_quantize,
     &cmd_imatrix, &cmd_perplexity, &cmd_bench,    &cmd_selftest, &cmd_doctor,
 };
 enum { N_COMMANDS = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };

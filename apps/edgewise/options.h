@@ -61,7 +61,7 @@ typedef struct option {
         .offset = OPTION_FIELD(args, field, const char *), .help = (help_)                         \
     }
 
-enum { OPERANDS_MAX = 2 };
+enum { OPERANDS_MAX = 3 };
 typedef struct operands {
     const char *at[OPERANDS_MAX];
     size_t n;

@@ -100,6 +100,24 @@ typedef struct ew_importance_info {
 /* Fills as much of *out as out->size says. */
 EW_API ew_status ew_importance_get_info(const ew_importance *importance, ew_importance_info *out);
 
+/* ---- quantising
+ * -------------------------------------------------------------------------------------- */
+
+typedef struct ew_quantize_options {
+    size_t size;
+    const char *type;   /* a mix, "Q4_K_M" or "q8_0": the types are those that llama.cpp gives each
+                           tensor under that name. Required */
+    uint32_t n_threads; /* 0: all cores */
+    ew_progress_fn *progress; /* bytes of the source */
+    void *progress_context;
+} ew_quantize_options;
+
+/* GGUF file (the first of a split one) -> one GGUF file with other weight types. The bytes depend
+ * on the source and the type alone. Memory: a slice of a tensor. The file appears whole or not at
+ * all; EW_FORMAT for weights that are not finite or that the type cannot hold, EW_UNSUPPORTED for
+ * another architecture or a source type that is not decoded. */
+EW_API ew_status ew_quantize(const char *in, const char *out, const ew_quantize_options *options);
+
 #ifdef __cplusplus
 }
 #endif

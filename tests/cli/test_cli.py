@@ -4,6 +4,7 @@
 
   tests/cli/test_cli.py EDGEWISE SYNTH-MODEL [unittest arguments]
 """
+import filecmp
 import json
 import math
 import os
@@ -22,7 +23,7 @@ import unittest
 EDGEWISE = SYNTH = WORK = None
 # Set where the program is so slow that the longest checks are cut to what threads can show.
 THREAD_SANITIZER = "EW_TEST_THREAD_SANITIZER" in os.environ
-COMMANDS = ("run", "logits", "tokenize", "inspect", "convert", "imatrix", "perplexity", "bench",
+COMMANDS = ("run", "logits", "tokenize", "inspect", "convert", "quantize", "imatrix", "perplexity", "bench",
             "selftest", "doctor")
 
 
@@ -152,6 +153,8 @@ class Usage(Case):
         self.assertIn("FILE is missing", self.misused("inspect"))
         self.misused("inspect", "a", "b")
         self.misused("convert", "a")
+        self.misused("quantize", "a", "b")
+        self.misused("quantize", "a", "b", "Q4_0", "d")
         self.misused("doctor", "a")
         self.misused("run", "m")
         self.misused("run", "m", "-p", "a", "-f", "b")
@@ -618,6 +621,79 @@ class Inspect(Case):
         self.assertIn(b"  - ", result.stdout)
 
 
+class Quantize(Case):
+    """Rows of the model "wide" are whole blocks of 256, those of the folder's are not."""
+    # general.file_type; types that must occur in the file of "wide"; how far its logits may be off,
+    # twice what was measured: a model of random weights magnifies errors, and unrelated ones give 2
+    MIXES = {"Q8_0": (7, {"Q8_0"}, 0.02), "Q6_K": (18, {"Q6_K"}, 0.14),
+             "Q5_K_M": (17, {"Q5_K", "Q6_K"}, 0.16), "Q4_K_M": (15, {"Q4_K", "Q6_K"}, 0.7),
+             "Q4_0": (2, {"Q4_0", "Q6_K"}, 1.2), "Q5_1": (9, {"Q5_1"}, 0.16),
+             "IQ4_NL": (25, {"IQ4_NL"}, 0.9), "IQ4_XS": (30, {"IQ4_XS"}, 0.8),
+             "Q3_K_M": (12, {"Q3_K", "Q5_K"}, 1.0), "Q2_K": (10, {"Q2_K", "Q3_K"}, 1.5),
+             "F16": (1, {"F16"}, 2e-5), "F32": (0, {"F32"}, 0)}
+
+    def logits(self, model):
+        self.done("logits", model, "--tokens", "3,1,4,1,5,9,2,6", "--out", path("q.npy"), "--all")
+        body = read_npy(path("q.npy"))[1]
+        return struct.unpack(f"<{len(body) // 4}f", body)
+
+    def test_every_mix_loads_and_runs(self):
+        exact = self.logits(path("wide.gguf"))
+        power = sum(x * x for x in exact)
+        for mix, (number, types, bound) in self.MIXES.items():
+            out = path(f"{mix}.gguf")
+            told = self.done_json("quantize", path("wide.gguf"), out, mix.lower(), "--json")
+            self.assertEqual(told["bytes"], os.path.getsize(out))
+            found = self.done_json("inspect", out, "--json", "--check-values")
+            self.assertEqual(found["problems"], [])
+            self.assertLessEqual(types, {t["type"] for t in found["tensors"]})
+            keys = {m["key"]: m["value"] for m in found["metadata"]}
+            self.assertEqual((keys["general.file_type"], keys["general.quantization_version"]),
+                             (str(number), "2"))
+            error = sum((a - b) ** 2 for a, b in zip(self.logits(out), exact)) / power
+            self.assertLessEqual(error, bound, mix)
+
+    def test_the_same_file_with_any_number_of_threads(self):
+        for threads in (1, 2, 3):
+            self.done("quantize", path("wide.gguf"), path(f"t{threads}.gguf"), "Q4_K_M", "-t", threads)
+        self.assertTrue(filecmp.cmp(path("t1.gguf"), path("t2.gguf"), shallow=False))
+        self.assertTrue(filecmp.cmp(path("t1.gguf"), path("t3.gguf"), shallow=False))
+
+    def test_short_rows_and_quantised_sources(self):
+        self.done("quantize", path("tiny.gguf"), path("short.gguf"), "Q4_K_M")
+        for tensor in self.done_json("inspect", path("short.gguf"), "--json")["tensors"]:
+            if tensor["shape"][0] % 256 != 0:
+                self.assertIn(tensor["type"], ("F32", "Q5_0", "Q8_0"), tensor["name"])
+        self.done("quantize", path("short.gguf"), path("twice.gguf"), "IQ4_NL")
+        self.done("run", path("twice.gguf"), "-p", "a", "-n", "2")
+
+    def test_refusals(self):
+        for arguments in ((path("wide.gguf"), path("never.gguf"), "Q9"),
+                          (path("folder"), path("never.gguf"), "Q8_0"),
+                          (path("missing"), path("never.gguf"), "Q8_0"),
+                          (path("wide.gguf"), path("wide.gguf"), "Q8_0"),
+                          (path("wide.gguf"), path("no/such/place.gguf"), "Q8_0")):
+            self.fails("quantize", *arguments)
+        self.assertFalse(os.path.exists(path("never.gguf")))
+
+    def test_weights_that_are_not_finite_are_named(self):
+        tensors = self.done_json("inspect", path("wide.gguf"), "--json")["tensors"]
+        with open(path("wide.gguf"), "rb") as file:
+            data = bytearray(file.read())
+        name = next(t["name"] for t in tensors if t["name"].endswith("ffn_down.weight"))
+        info = data.index(struct.pack("<Q", len(name)) + name.encode()) + 8 + len(name)
+        dims = struct.unpack_from("<I", data, info)[0]  # then so many u64, the type, the offset
+        offset = struct.unpack_from("<Q", data, info + 4 + 8 * dims + 4)[0]
+        begin = len(data) - sum((t["bytes"] + 31) // 32 * 32 for t in tensors)
+        struct.pack_into("<f", data, begin + offset, math.nan)
+        with open(path("nan.gguf"), "wb") as file:
+            file.write(data)
+        told = self.fails("quantize", path("nan.gguf"), path("never.gguf"), "Q4_0")
+        self.assertIn("NaN", told)
+        self.assertIn(name, told)
+        self.assertFalse(os.path.exists(path("never.gguf")))
+
+
 class Convert(Case):
     def test_folder_to_gguf(self):
         for kind in ("f32", "q8_0"):
@@ -800,6 +876,8 @@ def make_models():
     for arguments in (["tiny", path("tiny.gguf")],
                       ["tiny", "--vocab", "none", "--seed", "2", path("bare.gguf")],
                       ["tiny", "hidden_size=512", "intermediate_size=2048", path("slow.gguf")],
+                      ["tiny", "hidden_size=256", "intermediate_size=512", "--type", "f32",
+                       path("wide.gguf")],
                       ["tiny", "--hf", path("folder")]):
         subprocess.run([SYNTH, *arguments], check=True, stdout=subprocess.DEVNULL)
 
