@@ -28,7 +28,8 @@ EW__LANE void best_pair(struct form form, const float *restrict x, const float *
                         float *restrict least) {
     float is[EW__LANES], im[EW__LANES], scale[EW__LANES], minimum[EW__LANES], error[EW__LANES];
     for (int c = 0; c < EW__LANES; c++) {
-        float s = scale_from + (float)(c % 4), m = minimum_from + (float)(c / 4);
+        int column = c % 4, row = c / 4;
+        float s = scale_from + (float)column, m = minimum_from + (float)row;
         s = s < 0.0f ? 0.0f : s;
         m = m < 0.0f ? 0.0f : m;
         is[c] = s > (float)form.scale_top ? (float)form.scale_top : s;

@@ -142,8 +142,9 @@ EW__LANE struct ew__affine ew__fit_affine(int32_t top, const float *restrict x,
         return best;
     for (int round = 0; round < 2; round++) {
         for (int c = 0; c < EW__LANES; c++) {
-            float a = (float)(c % 4) - (round == 0 ? 0.5f : 1.5f);
-            float b = (float)(c / 4) - (round == 0 ? 0.5f : 1.5f);
+            int column = c % 4, row = c / 4;
+            float a = (float)column - (round == 0 ? 0.5f : 1.5f);
+            float b = (float)row - (round == 0 ? 0.5f : 1.5f);
             float from =
                 round == 0 ? low + a * cut * range : -best.minimum + a * 0.5f * cut * range;
             float to = round == 0 ? high - b * cut * range
