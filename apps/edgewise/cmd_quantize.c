@@ -14,10 +14,13 @@
 
 typedef struct quantize_args {
     uint64_t threads;
+    const char *imatrix;
     bool json;
 } quantize_args;
 
 static const option OPTIONS[] = {
+    OPT_TEXT(quantize_args, imatrix, 0, "imatrix", "FILE",
+             "weight errors by what the columns are worth, from 'edgewise imatrix' or llama.cpp"),
     OPT_COUNT(quantize_args, threads, 't', "threads", "N", 0, 256,
               "threads to compute with; 0, the default: all cores. The file does not depend on it"),
     OPT_FLAG(quantize_args, json, 0, "json", "print one JSON object"),
@@ -26,6 +29,8 @@ static const option OPTIONS[] = {
 static const example EXAMPLES[] = {
     {"edgewise quantize model-bf16.gguf model-q4_k_m.gguf Q4_K_M",
      "4 bits, 6 in the tensors that matter most"},
+    {"edgewise quantize model-bf16.gguf small.gguf Q3_K_M --imatrix importance.gguf",
+     "few bits, spent where they count"},
     {"edgewise quantize model-bf16.gguf model-q8_0.gguf q8_0 -t 4", "8 bits, with four threads"},
 };
 
@@ -78,6 +83,7 @@ static int quantize_main(int argc, char **argv) {
     ew_quantize_options options = EW_INIT(ew_quantize_options);
     options.type = found.at[2];
     options.n_threads = (uint32_t)args.threads;
+    options.imatrix = args.imatrix;
     options.progress = on_progress;
     options.progress_context = &work;
     double start = clock_now();

@@ -110,6 +110,9 @@ typedef struct ew_quantize_options {
     uint32_t n_threads; /* 0: all cores */
     ew_progress_fn *progress; /* bytes of the source */
     void *progress_context;
+    const char *imatrix; /* file of an importance matrix, which then weights the errors; NULL: none.
+                            Matrices that it has no data for are weighted evenly, with a warning;
+                            one of another model is refused with EW_FORMAT */
 } ew_quantize_options;
 
 /* GGUF file (the first of a split one) -> one GGUF file with other weight types. The bytes depend

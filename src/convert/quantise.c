@@ -11,6 +11,7 @@
 #include "formats/gguf_read.h"
 #include "formats/gguf_write.h"
 #include "kernels/pool.h"
+#include "quant/imatrix.h"
 #include "quant/mix.h"
 #include "quant/quant.h"
 
@@ -26,8 +27,12 @@ struct quantisation {
     struct ew__pool *pool; /* scratch: a row of floats */
     const struct ew__mix *mix;
     struct ew__mix_model model;
-    uint8_t *slice; /* encoded rows */
-    uint8_t *bad;   /* one of the reasons below for each row of the slice */
+    const char *imatrix_path;   /* NULL: none */
+    struct ew__imatrix imatrix; /* empty without one */
+    float *importance;          /* [widest], of the columns of a tensor */
+    size_t n_even;              /* matrices without data in the importance matrix */
+    uint8_t *slice;             /* encoded rows */
+    uint8_t *bad;               /* one of the reasons below for each row of the slice */
     size_t slice_bytes;
     uint64_t done, total, next_report; /* bytes of the source */
     ew_progress_fn *report;
@@ -66,6 +71,17 @@ static ew_status read_model(struct quantisation *q) {
     return EW_OK;
 }
 
+/* As llama.cpp notes it. */
+static ew_status add_imatrix_keys(struct quantisation *q) {
+    const struct ew__imatrix *imatrix = &q->imatrix;
+    struct ew__str dataset = ew__str(imatrix->dataset != NULL ? imatrix->dataset : "");
+    EW__TRY(ew__gguf_add_str(q->writer, "quantize.imatrix.file", ew__str(q->imatrix_path)));
+    EW__TRY(ew__gguf_add_str(q->writer, "quantize.imatrix.dataset", dataset));
+    EW__TRY(ew__gguf_add_u32(q->writer, "quantize.imatrix.entries_count",
+                             (uint32_t)imatrix->n_entries));
+    return ew__gguf_add_u32(q->writer, "quantize.imatrix.chunks_count", imatrix->n_chunks);
+}
+
 /* All pairs as they are, but for the file's own facts, which are written anew. */
 static ew_status add_keys(struct quantisation *q) {
     EW__TRY(ew__gguf_writer_new(&q->writer));
@@ -74,11 +90,13 @@ static ew_status add_keys(struct quantisation *q) {
         bool split = kv->key.n > 6 && memcmp(kv->key.bytes, "split.", 6) == 0;
         if (!split && !ew__str_is(kv->key, "general.file_type") &&
             !ew__str_is(kv->key, "general.quantization_version") &&
-            !ew__str_is(kv->key, "general.alignment"))
+            !ew__str_is(kv->key, "general.alignment") &&
+            !ew__str_starts(kv->key, "quantize.imatrix."))
             EW__TRY(ew__gguf_add_kv(q->writer, kv));
     }
     EW__TRY(ew__gguf_add_u32(q->writer, "general.file_type", q->mix->file_type));
-    return ew__gguf_add_u32(q->writer, "general.quantization_version", 2);
+    EW__TRY(ew__gguf_add_u32(q->writer, "general.quantization_version", 2));
+    return q->imatrix_path != NULL ? add_imatrix_keys(q) : EW_OK;
 }
 
 static ew_status check_source(const struct ew__tensor *tensor, bool *twice) {
@@ -135,6 +153,7 @@ static ew_status copy_tensor(struct quantisation *q, const struct ew__tensor *te
 struct rows {
     ew__dtype from, to;
     const uint8_t *source;
+    const float *importance; /* [columns]; NULL: even */
     uint8_t *out, *bad;
     uint64_t columns, from_bytes, to_bytes; /* of a row */
 };
@@ -148,7 +167,7 @@ static void encode_rows(void *context, size_t begin, size_t end, void *scratch) 
         (void)ew__dequantize_row(rows->from, rows->source + r * rows->from_bytes, values, n);
         bool finite = ew__first_non_finite(EW__F32, values, n) == UINT64_MAX;
         if (finite)
-            (void)ew__encode_row(rows->to, EW__SEARCH, values, NULL, out, n);
+            (void)ew__encode_row(rows->to, EW__SEARCH, values, rows->importance, out, n);
         rows->bad[r] = !finite                                                ? NOT_FINITE
                        : ew__first_non_finite(rows->to, out, n) != UINT64_MAX ? OUT_OF_REACH
                                                                               : FINE;
@@ -191,6 +210,24 @@ static ew_status fit_slice(struct quantisation *q, uint64_t n, uint64_t row_byte
     return EW_OK;
 }
 
+/* The importance of a tensor's columns; NULL where there is none. */
+static ew_status find_importance(struct quantisation *q, const struct ew__tensor *tensor,
+                                 const float **out) {
+    char name[EW__TENSOR_NAME_BYTES_MAX + 1];
+    *out = NULL;
+    if (q->imatrix_path == NULL || tensor->name.n > EW__TENSOR_NAME_BYTES_MAX)
+        return EW_OK;
+    memcpy(name, tensor->name.bytes, tensor->name.n);
+    name[tensor->name.n] = '\0';
+    ew_status status = ew__imatrix_importance(&q->imatrix, name, tensor->dims[0], q->importance);
+    if (status == EW_NOT_FOUND) {
+        q->n_even++;
+        return EW_OK;
+    }
+    *out = q->importance;
+    return status;
+}
+
 static ew_status encode_tensor(struct quantisation *q, const struct ew__tensor *tensor,
                                ew__dtype type) {
     struct rows rows = {
@@ -202,6 +239,7 @@ static ew_status encode_tensor(struct quantisation *q, const struct ew__tensor *
     uint64_t each = rows.to_bytes > 0 ? SLICE_BYTES / rows.to_bytes : 1;
     each = each < 1 ? 1 : each > SLICE_BYTES / 64 ? SLICE_BYTES / 64 : each;
     EW__TRY(fit_slice(q, each, rows.to_bytes));
+    EW__TRY(find_importance(q, tensor, &rows.importance));
     rows.out = q->slice;
     for (uint64_t first = 0; first < n; first += each)
         EW__TRY(encode_slice(q, tensor, &rows, first, n - first < each ? n - first : each));
@@ -215,7 +253,21 @@ static ew_status write_tensors(struct quantisation *q) {
         EW__TRY((uint32_t)type == tensor->type ? copy_tensor(q, tensor)
                                                : encode_tensor(q, tensor, type));
     }
+    if (q->n_even > 0)
+        ew__log(EW__LOG_WARNING,
+                "%s has no data for %zu of the matrices, whose columns then count "
+                "alike",
+                q->imatrix_path, q->n_even);
     return EW_OK;
+}
+
+/* What the whole of the work needs, once the widest row is known. */
+static ew_status take_memory(struct quantisation *q, uint32_t n_threads, uint64_t widest) {
+    q->bad = ew__alloc(SLICE_BYTES / 64);
+    q->importance = ew__calloc((size_t)widest, sizeof *q->importance);
+    if (q->bad == NULL || q->importance == NULL)
+        return EW_NO_MEMORY;
+    return ew__pool_new(n_threads, (size_t)widest * sizeof(float), &q->pool);
 }
 
 static ew_status run(const char *in, const char *out, const ew_quantize_options *options,
@@ -231,16 +283,16 @@ static ew_status run(const char *in, const char *out, const ew_quantize_options 
         return ew__fail(EW_ARGUMENT, "%s: the result needs another name", out);
     if (ew__path_is_dir(in))
         return ew__fail(EW_ARGUMENT, "%s is a folder: convert it to a GGUF file first", in);
+    q->imatrix_path = options->imatrix;
+    if (q->imatrix_path != NULL)
+        EW__TRY(ew__imatrix_read(q->imatrix_path, &q->imatrix));
     EW__TRY(ew__gguf_open(in, &q->source));
     ew_status status = read_model(q);
     status = status == EW_OK ? add_keys(q) : status;
     status = status == EW_OK ? add_tensors(q, &widest) : status;
     if (status != EW_OK)
         return ew__fail_in(status, "%s", in);
-    q->bad = ew__alloc(SLICE_BYTES / 64);
-    if (q->bad == NULL)
-        return EW_NO_MEMORY;
-    EW__TRY(ew__pool_new(options->n_threads, (size_t)widest * sizeof(float), &q->pool));
+    EW__TRY(take_memory(q, options->n_threads, widest));
     EW__TRY(ew__gguf_begin(q->writer, out));
     status = write_tensors(q);
     if (status == EW_FORMAT)
@@ -261,5 +313,7 @@ ew_status ew_quantize(const char *in, const char *out, const ew_quantize_options
     ew__gguf_close(q.source);
     ew__free(q.slice);
     ew__free(q.bad);
+    ew__free(q.importance);
+    ew__imatrix_release(&q.imatrix);
     return status;
 }

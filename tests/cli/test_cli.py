@@ -667,6 +667,30 @@ class Quantize(Case):
         self.done("quantize", path("short.gguf"), path("twice.gguf"), "IQ4_NL")
         self.done("run", path("twice.gguf"), "-p", "a", "-n", "2")
 
+    def test_importance_matrix(self):
+        with open(path("text.txt"), "w", encoding="ascii") as file:
+            file.write("The quick brown fox jumps over the lazy dog. " * 20)
+        for model in ("wide", "tiny"):
+            self.done("imatrix", path(f"{model}.gguf"), path("text.txt"), "-o", path(f"{model}.im"),
+                      "--ctx", 32, "--again", "--json")
+        self.done("quantize", path("wide.gguf"), path("even.gguf"), "Q4_0")
+        self.done("quantize", path("wide.gguf"), path("weighted.gguf"), "Q4_0", "--imatrix",
+                  path("wide.im"))
+        self.assertFalse(filecmp.cmp(path("even.gguf"), path("weighted.gguf"), shallow=False))
+        found = self.done_json("inspect", path("weighted.gguf"), "--json", "--check-values")
+        keys = {m["key"]: m["value"] for m in found["metadata"]}
+        self.assertEqual(keys["quantize.imatrix.dataset"], "text.txt")
+        self.done("perplexity", path("wide.gguf"), path("text.txt"), "-c", 32, "--kl-save",
+                  path("wide.base"))
+        kl = [self.done_json("perplexity", path(f"{name}.gguf"), "--kl-base", path("wide.base"),
+                             "--json")["kl_mean"] for name in ("even", "weighted")]
+        self.assertLess(kl[1], kl[0])
+        self.fails("quantize", path("wide.gguf"), path("never.gguf"), "Q4_0", "--imatrix",
+                   path("tiny.im"))
+        self.fails("quantize", path("wide.gguf"), path("never.gguf"), "Q4_0", "--imatrix",
+                   path("tiny.gguf"))
+        self.assertFalse(os.path.exists(path("never.gguf")))
+
     def test_refusals(self):
         for arguments in ((path("wide.gguf"), path("never.gguf"), "Q9"),
                           (path("folder"), path("never.gguf"), "Q8_0"),
