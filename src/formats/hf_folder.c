@@ -123,7 +123,22 @@ ew_status ew__hf_folder_open(const char *path, struct ew__hf_folder *out) {
     return status;
 }
 
+ew_status ew__hf_folder_read_affine(struct ew__hf_folder *folder) {
+    ew__affine_set_release(&folder->affine);
+    return ew__affine_set_read(folder->config, folder->tensors, &folder->affine);
+}
+
+const struct ew__tensor *ew__hf_folder_tensor(const struct ew__hf_folder *folder,
+                                              struct ew__str name) {
+    enum ew__affine_part part;
+    const struct ew__affine *affine = ew__affine_find(&folder->affine, name, &part);
+    return affine != NULL && part == EW__AFFINE_WEIGHT
+               ? &affine->tensor
+               : ew__safetensors_tensor(folder->tensors, name);
+}
+
 void ew__hf_folder_close(struct ew__hf_folder *folder) {
+    ew__affine_set_release(&folder->affine);
     ew__safetensors_close(folder->tensors);
     json_decref(folder->config);
     json_decref(folder->generation_config);

@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+struct ew__affine;
+
 struct ew__tensor {
     struct ew__str name;
     uint32_t type; /* an ew__dtype, or an id this build cannot decode: see ew__dtype_name */
@@ -19,6 +21,9 @@ struct ew__tensor {
     const uint8_t *data; /* in the map; any address for safetensors, a multiple of 8 (in
                              practice 32) for GGUF */
     uint64_t bytes;
+    /* Not NULL: the rows lie in no file in this type, ew__affine_row (quant/affine.h) makes them;
+     * data is NULL then. */
+    const struct ew__affine *affine;
 };
 
 static inline uint64_t ew__tensor_elements(const struct ew__tensor *tensor) {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Writes the seeds of fuzz_gguf, fuzz_safetensors, fuzz_json_config, fuzz_pack_head,
- * fuzz_kl_base and fuzz_imatrix under a folder (normally tests/fuzz/corpus): a valid file and every
- * broken one of the tests' tables, the large ones left out. Usage: make_seeds CORPUS */
+ * fuzz_kl_base, fuzz_imatrix and fuzz_affine under a folder (normally tests/fuzz/corpus): a valid
+ * file and every broken one of the tests' tables, the large ones left out. Usage: make_seeds CORPUS
+ */
 #include "support/bad_files.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,6 +178,49 @@ static void imatrix_seeds(void) {
     }
 }
 
+/* One module of 2 rows of 64 columns in each width; then with an override, other formats, and a
+ * module without biases. */
+static void affine_seed(size_t number, const char *config, unsigned bits, bool biases) {
+    struct craft file = {0};
+    char header[512];
+    size_t words = bits * 4 * 4, scales = 2 * 2 * 2; // bytes of both rows; two groups each
+    int n = snprintf(header, sizeof header,
+                     "{\"a.weight\":{\"dtype\":\"U32\",\"shape\":[2,%u],\"data_offsets\":[0,%zu]},"
+                     "\"a.scales\":{\"dtype\":\"BF16\",\"shape\":[2,2],\"data_offsets\":[%zu,%zu]}",
+                     bits * 2, words, words, words + scales);
+    if (biases)
+        n += snprintf(
+            header + n, sizeof header - (size_t)n,
+            ",\"a.biases\":{\"dtype\":\"BF16\",\"shape\":[2,2],\"data_offsets\":[%zu,%zu]}",
+            words + scales, words + 2 * scales);
+    snprintf(header + n, sizeof header - (size_t)n, "}");
+    craft_u16(&file, (unsigned)strlen(config));
+    craft_text(&file, config);
+    craft_string(&file, header);
+    for (size_t i = 0; i < words; i++)
+        craft_u8(&file, (unsigned)(i * 37 + 11) & 255u);
+    for (size_t i = 0; i < (biases ? 8 : 4); i++)
+        craft_u16(&file, 0x3c00u + (unsigned)i);
+    write_seed("fuzz_affine", number, &file);
+    craft_free(&file);
+}
+
+static void affine_seeds(void) {
+    static const unsigned widths[] = {2, 3, 4, 5, 6, 8};
+    char config[128];
+    for (size_t i = 0; i < 6; i++) {
+        snprintf(config, sizeof config, "{\"quantization\":{\"group_size\":32,\"bits\":%u}}",
+                 widths[i]);
+        affine_seed(i, config, widths[i], true);
+    }
+    affine_seed(6, "{\"quantization\":{\"group_size\":64,\"bits\":4,\"a\":{\"group_size\":32}}}", 4,
+                true);
+    affine_seed(7, "{\"quantization\":{\"group_size\":32,\"bits\":4,\"a\":false}}", 4, true);
+    affine_seed(8, "{\"quantization_config\":{\"quant_method\":\"gptq\"}}", 4, true);
+    affine_seed(9, "{\"quantization\":{\"mode\":\"nvfp4\"}}", 4, true);
+    affine_seed(10, "{\"quantization\":{\"group_size\":32,\"bits\":4}}", 4, false);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "usage: make_seeds CORPUS\n");
@@ -188,5 +233,6 @@ int main(int argc, char **argv) {
     pack_head_seeds();
     kl_base_seeds();
     imatrix_seeds();
+    affine_seeds();
     return 0;
 }
