@@ -20,7 +20,7 @@ typedef struct convert_args {
 
 static const option OPTIONS[] = {
     OPT_CHOICE(convert_args, type, "type", "f32|f16|bf16|q8_0",
-               "type of the matrices; default: the checkpoint's own float type"),
+               "type of the matrices; default: the checkpoint's own types"),
     OPT_TEXT(convert_args, mmproj, 0, "mmproj", "FILE",
              "where the vision tower goes; default: mmproj-OUT.gguf beside OUT.gguf, when the "
              "checkpoint has one"),
@@ -100,9 +100,11 @@ static int convert_main(int argc, char **argv) {
 const command cmd_convert = {
     .name = "convert",
     .synopsis = "DIR OUT.gguf [options]",
-    .summary = "a checkpoint folder (Hugging Face) to GGUF",
-    .about = "Writes the model in a Hugging Face checkpoint folder as a GGUF file, which llama.cpp "
-             "reads too. The file appears when it is whole; Ctrl-C leaves nothing behind.",
+    .summary = "a checkpoint folder (Hugging Face, MLX) to GGUF",
+    .about = "Writes the model in a checkpoint folder of Hugging Face or MLX as a GGUF file, which "
+             "llama.cpp reads too. Quantised matrices of MLX keep their values with 2 to 5 bits "
+             "(as Q4_1 or Q5_1); 6 and 8 bits become Q8_0. The file appears when it is whole; "
+             "Ctrl-C leaves nothing behind.",
     .options = OPTIONS,
     .n_options = sizeof(OPTIONS) / sizeof(OPTIONS[0]),
     .operand = "DIR or OUT.gguf",

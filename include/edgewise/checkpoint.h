@@ -23,7 +23,7 @@ typedef struct ew_inspection ew_inspection;
 EW_API ew_status ew_inspect(const char *path, bool check_values, ew_inspection **out);
 EW_API void ew_inspection_free(ew_inspection *inspection);
 
-/* "GGUF v3", "safetensors", "Hugging Face folder". */
+/* "GGUF v3", "safetensors", "Hugging Face folder", "MLX folder". */
 EW_API const char *ew_inspection_container(const ew_inspection *inspection);
 EW_API uint64_t ew_inspection_file_bytes(const ew_inspection *inspection);
 
@@ -58,7 +58,8 @@ typedef bool ew_progress_fn(void *context, uint64_t done, uint64_t total);
 
 typedef struct ew_convert_options {
     size_t size;
-    const char *type;   /* "f32", "f16", "bf16", "q8_0"; NULL: the checkpoint's own float type */
+    const char *type;   /* "f32", "f16", "bf16", "q8_0"; NULL: the checkpoint's own types, for
+                           quantised   matrices of MLX those they are loaded as */
     const char *mmproj; /* where the vision tower goes; NULL: beside `out` as mmproj-<out>, when
                            the checkpoint has one; "" leaves it out */
     ew_progress_fn *progress;
@@ -66,7 +67,8 @@ typedef struct ew_convert_options {
     const char *name; /* general.name of the files; NULL: the folder's */
 } ew_convert_options;
 
-/* Hugging Face folder -> GGUF that llama.cpp reads too. The file appears whole or not at all. */
+/* Folder of Hugging Face or MLX -> GGUF that llama.cpp reads too. The file appears whole or not at
+ * all. */
 EW_API ew_status ew_convert(const char *dir, const char *out, const ew_convert_options *options);
 
 /* ---- importance matrices

@@ -83,17 +83,19 @@ typedef struct ew_model_options {
     bool no_cache;     /* keep packed weights in memory instead of a file of the cache folder */
     uint32_t n_threads_batch; /* for passes of more than one token per session, such as a prompt;
                                  0: n_threads, or what suits the machine when that is 0 */
-    bool tokenizer_only; /* no weights, threads or scratch: text calls work, what computes fails with
-                            EW_STATE, and ew_model_get_info tells of weights that there are none */
+    bool
+        tokenizer_only; /* no weights, threads or scratch: text calls work, what computes fails with
+                           EW_STATE, and ew_model_get_info tells of weights that there are none */
     bool plain_head; /* ew_generate computes every logit of every token, instead of those alone that
                         can be chosen where a proved bound tells them; the tokens are the same. Also
                         with the environment variable EDGEWISE_HEAD=plain */
 } ew_model_options;
 
-/* Loads a .gguf file (the first of a split one) or a Hugging Face folder. Weights are mapped, not
- * read. Quantised matrices are rearranged for the kernels once; of models from 32 MB on the result
- * is kept in a file of the cache folder (ew_cache_get_info) that later loads map. A checkpoint
- * without a tokenizer loads; text calls on it then fail with EW_NOT_FOUND. */
+/* Loads a .gguf file (the first of a split one) or a folder of Hugging Face or MLX. Weights are
+ * mapped, not read, but for quantised matrices of MLX, which are copied as blocks of GGUF.
+ * Quantised matrices are rearranged for the kernels once; of models from 32 MB on the result is
+ * kept in a file of the cache folder (ew_cache_get_info) that later loads map. A checkpoint without
+ * a tokenizer loads; text calls on it then fail with EW_NOT_FOUND. */
 EW_API ew_status ew_model_load(const char *path, const ew_model_options *options, ew_model **out);
 /* Sessions of the model must have been freed. */
 EW_API void ew_model_free(ew_model *model);

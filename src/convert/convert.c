@@ -42,9 +42,35 @@ struct conversion {
     struct ew__conversion_progress progress;
 };
 
+/* What becomes of a quantised folder by default; the number names the mixture for people, by the
+ * type that most of its matrices have. */
+static const struct target own_targets[] = {{"q4_1", EW__OWN_TYPE, EW__FILE_Q4_1},
+                                            {"q5_1", EW__OWN_TYPE, EW__FILE_Q5_1},
+                                            {"q8_0", EW__OWN_TYPE, EW__FILE_Q8_0},
+                                            {"f32", EW__OWN_TYPE, EW__FILE_F32}};
+
+static ew_status choose_own_target(const struct ew__checkpoint *checkpoint,
+                                   const struct target **out) {
+    const struct ew__affine_set *set = &checkpoint->hf.affine;
+    size_t counts[EW__DTYPE_COUNT] = {0}, most = 0;
+    for (size_t i = 0; i < set->count; i++)
+        counts[set->matrices[i].tensor.type]++;
+    for (size_t i = 0; i < sizeof own_targets / sizeof own_targets[0]; i++) {
+        ew__dtype type = EW__F32;
+        (void)ew__dtype_by_name(ew__str(own_targets[i].name), &type);
+        if (i == 0 || counts[type] > most) {
+            *out = &own_targets[i];
+            most = counts[type];
+        }
+    }
+    return EW_OK;
+}
+
 static ew_status choose_target(const char *type, const struct ew__checkpoint *checkpoint,
                                const struct target **out) {
     const struct ew__tensor *embd = ew__checkpoint_tensor(checkpoint, EW__TOKEN_EMBD, 0, NULL);
+    if (type == NULL && checkpoint->hf.affine.count != 0)
+        return choose_own_target(checkpoint, out);
     for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
         bool is_own = embd != NULL && targets[i].type == embd->type;
         ew__dtype named = EW__F32;

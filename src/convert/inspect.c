@@ -55,6 +55,24 @@ const struct ew__tensor *ew__inspected_tensor(const struct ew__inspected *file, 
     return tensor;
 }
 
+/* A quantised matrix is listed once, with its true shape, "affine4/64" as its type (4 bits, groups
+ * of 64), and the bytes of all its parts. False: not listed. */
+static bool describe_affine(const struct ew__inspected *file, const struct ew__tensor **tensor,
+                            const char **type, uint64_t *bytes) {
+    static _Thread_local char name[32];
+    enum ew__affine_part part;
+    const struct ew__affine *a =
+        file->folder != NULL ? ew__affine_find(&file->folder->affine, (*tensor)->name, &part)
+                             : NULL;
+    if (a == NULL)
+        return true;
+    snprintf(name, sizeof name, "affine%u/%u", a->bits, a->group);
+    *tensor = &a->tensor;
+    *type = name;
+    *bytes = a->weight->bytes + a->scales->bytes + a->biases->bytes;
+    return part == EW__AFFINE_WEIGHT;
+}
+
 static ew_status list_tensors(struct ew_inspection *inspection, const struct ew__inspected *file) {
     size_t n = ew__inspected_count(file);
     inspection->tensors = ew__arena_alloc(&inspection->arena, n * sizeof *inspection->tensors + 1);
@@ -63,12 +81,15 @@ static ew_status list_tensors(struct ew_inspection *inspection, const struct ew_
     for (size_t i = 0; i < n; i++) {
         const char *type_name;
         const struct ew__tensor *tensor = ew__inspected_tensor(file, i, &type_name);
-        ew_tensor_info *info = &inspection->tensors[i];
+        uint64_t bytes = tensor->bytes;
+        ew_tensor_info *info = &inspection->tensors[inspection->n_tensors];
         char *name, *type;
+        if (!describe_affine(file, &tensor, &type_name, &bytes))
+            continue;
         EW__TRY(ew__inspection_text(inspection, tensor->name.bytes, tensor->name.n, &name));
         EW__TRY(ew__inspection_text(inspection, type_name, strlen(type_name), &type));
-        *info = (ew_tensor_info){
-            .name = name, .type = type, .n_dims = tensor->n_dims, .bytes = tensor->bytes};
+        *info =
+            (ew_tensor_info){.name = name, .type = type, .n_dims = tensor->n_dims, .bytes = bytes};
         memcpy(info->dims, tensor->dims, sizeof info->dims);
         inspection->n_tensors++;
     }
@@ -100,8 +121,11 @@ static ew_status inspect_folder(const char *path, bool check_values, struct ew_i
     EW__TRY(ew__hf_folder_open(path, &folder));
     const struct ew__inspected file = {.path = path, .tensors = folder.tensors, .folder = &folder};
     out->file_bytes = ew__safetensors_file_bytes(folder.tensors);
-    ew_status status =
-        describe(out, "Hugging Face folder", ew__safetensors_part_count(folder.tensors));
+    (void)ew__hf_folder_read_affine(&folder); // a failure is one of the problems
+    bool is_mlx = folder.affine.count != 0 ||
+                  ew__str_is(ew__safetensors_metadata(folder.tensors, "format"), "mlx");
+    const char *kind = is_mlx ? "MLX folder" : "Hugging Face folder";
+    ew_status status = describe(out, kind, ew__safetensors_part_count(folder.tensors));
     if (status == EW_OK)
         status = ew__inspect_json_metadata(out, "", folder.config, 0);
     if (status == EW_OK)

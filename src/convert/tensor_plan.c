@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "quant/affine.h"
 #include "quant/quant.h"
 
 #include <inttypes.h>
@@ -16,8 +17,8 @@ static ew_status check_source(const struct ew__planned_tensor *tensor) {
     int name_n = (int)source->name.n; // printable: it was looked up by a name of ours
     const char *name = source->name.bytes;
     uint64_t n;
-    if (!ew__dtype_decodable((ew__dtype)source->type) ||
-        ew__dtype_info(source->type)->block_elements != 1)
+    if (source->affine == NULL && (!ew__dtype_decodable((ew__dtype)source->type) ||
+                                   ew__dtype_info(source->type)->block_elements != 1))
         return ew__fail(EW_UNSUPPORTED,
                         "tensor \"%.*s\" has type %s, only float types are converted", name_n, name,
                         ew__dtype_name(source->type));
@@ -69,7 +70,9 @@ uint64_t ew__plan_bytes(const struct ew__tensor_plan *plan) {
     return total;
 }
 
-ew__dtype ew__matrix_type(ew__dtype wanted, uint64_t columns) {
+ew__dtype ew__matrix_type(ew__dtype wanted, const struct ew__tensor *source, uint64_t columns) {
+    if (wanted == EW__OWN_TYPE)
+        return (ew__dtype)source->type;
     return columns % ew__dtype_info(wanted)->block_elements == 0 ? wanted : EW__F16;
 }
 
@@ -87,6 +90,7 @@ ew_status ew__plan_declare(const struct ew__tensor_plan *plan, struct ew__gguf_w
 struct row_work {
     float *source, *values; /* decoded row; the result's row */
     uint8_t *bytes;         /* the result's row, encoded */
+    void *affine;           /* what making a row of a quantised source needs */
     uint64_t source_bytes, result_bytes;
 };
 
@@ -94,6 +98,7 @@ static void release_work(struct row_work *work) {
     ew__free(work->source);
     ew__free(work->values);
     ew__free(work->bytes);
+    ew__free(work->affine);
 }
 
 static ew_status make_work(const struct ew__planned_tensor *tensor, struct row_work *work) {
@@ -105,7 +110,9 @@ static ew_status make_work(const struct ew__planned_tensor *tensor, struct row_w
     work->source = ew__calloc((size_t)tensor->source_columns, sizeof *work->source);
     work->values = ew__calloc((size_t)tensor->columns, sizeof *work->values);
     work->bytes = ew__calloc(1, (size_t)work->result_bytes);
-    if (work->source != NULL && work->values != NULL && work->bytes != NULL)
+    const struct ew__affine *affine = tensor->source->affine;
+    work->affine = ew__alloc(affine != NULL ? ew__affine_scratch_bytes(affine) : 0);
+    if (work->source != NULL && work->values != NULL && work->bytes != NULL && work->affine != NULL)
         return EW_OK;
     release_work(work);
     return EW_NO_MEMORY;
@@ -121,13 +128,44 @@ static void apply_transform(ew__transform transform, float *values, uint64_t n) 
     }
 }
 
+/* Whether a quantised source goes over as the blocks that it is loaded as. */
+static bool keeps_blocks(const struct ew__planned_tensor *tensor) {
+    const struct ew__tensor *source = tensor->source;
+    if (source->affine == NULL || tensor->type != (ew__dtype)source->type)
+        return false;
+    return tensor->gather == NULL ||
+           (tensor->tile_blocks && ew__tiled_type(tensor->config, source) == tensor->type);
+}
+
+/* A row of a quantised source as the blocks that it is loaded as. */
+static ew_status keep_blocks(const struct ew__planned_tensor *tensor, uint64_t from,
+                             struct row_work *work) {
+    const struct ew__config *c = tensor->config;
+    uint8_t *blocks = tensor->tile_blocks ? (uint8_t *)work->source : work->bytes;
+    EW__TRY(ew__affine_row(tensor->source->affine, tensor->type, from, blocks, work->affine));
+    if (tensor->tile_blocks)
+        ew__tile_v_heads(c, blocks, work->bytes, (size_t)work->result_bytes / c->n_v_head);
+    return EW_OK;
+}
+
+static void decode_row(const struct ew__planned_tensor *tensor, uint64_t from,
+                       const struct row_work *work, float *values) {
+    const struct ew__tensor *source = tensor->source;
+    if (source->affine != NULL)
+        ew__affine_floats(source->affine, from, values, work->affine);
+    else
+        (void)ew__dequantize_row((ew__dtype)source->type, source->data + from * work->source_bytes,
+                                 values, tensor->source_columns);
+}
+
 static ew_status make_row(const struct ew__planned_tensor *tensor, uint64_t row,
                           struct row_work *work) {
     const struct ew__tensor *source = tensor->source;
     uint64_t from = tensor->row_source != NULL ? tensor->row_source(tensor, row) : row;
     float *values = tensor->gather != NULL ? work->source : work->values;
-    (void)ew__dequantize_row((ew__dtype)source->type, source->data + from * work->source_bytes,
-                             values, tensor->source_columns);
+    if (keeps_blocks(tensor))
+        return keep_blocks(tensor, from, work);
+    decode_row(tensor, from, work, values);
     if (ew__first_non_finite(EW__F32, values, tensor->source_columns) != UINT64_MAX)
         return ew__fail(EW_FORMAT, "tensor \"%.*s\" holds a NaN or infinity in row %" PRIu64,
                         (int)source->name.n, source->name.bytes, from);

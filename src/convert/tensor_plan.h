@@ -14,6 +14,9 @@
 
 struct ew__planned_tensor;
 
+/* In place of a type: each matrix keeps the one that it is loaded as. */
+#define EW__OWN_TYPE ((ew__dtype)EW__DTYPE_COUNT)
+
 /* The row of the source that becomes row `row` of the result. */
 typedef uint64_t ew__row_source(const struct ew__planned_tensor *tensor, uint64_t row);
 /* Picks the result's columns from a row of the source. */
@@ -23,13 +26,14 @@ typedef void ew__column_gather(const struct ew__planned_tensor *tensor, const fl
 struct ew__planned_tensor {
     const char *name; /* in the GGUF file; in the plan's arena */
     const struct ew__tensor *source;
-    ew__dtype type; /* of the result: F32, F16, BF16 or Q8_0 */
+    ew__dtype type; /* of the result: F32, F16, BF16, Q8_0, or that of a quantised source */
     uint32_t n_dims;
     uint64_t dims[4];                       /* of the result, contiguous one first */
     uint64_t columns, rows, source_columns; /* rows: the same in source and result */
     ew__transform transform;
     ew__row_source *row_source;      /* NULL: the same row */
     ew__column_gather *gather;       /* NULL: the same columns */
+    bool tile_blocks;                /* kept blocks whose columns are value heads */
     const struct ew__config *config; /* for the value-head maps */
     ew__v_axis v_axis;
     uint32_t slice; /* for gather: the time slice of the vision patch kernel */
@@ -61,7 +65,8 @@ ew_status ew__plan_declare(const struct ew__tensor_plan *plan, struct ew__gguf_w
 ew_status ew__plan_write(const struct ew__tensor_plan *plan, struct ew__gguf_writer *writer,
                          struct ew__conversion_progress *progress);
 
-/* The matrix type `wanted`, or F16 where rows are no whole blocks of it. */
-ew__dtype ew__matrix_type(ew__dtype wanted, uint64_t columns);
+/* The matrix type `wanted`, or F16 where rows are no whole blocks of it; the source's where
+ * EW__OWN_TYPE is wanted. */
+ew__dtype ew__matrix_type(ew__dtype wanted, const struct ew__tensor *source, uint64_t columns);
 
 #endif

@@ -28,21 +28,21 @@ static uint64_t row_of_heads(const struct ew__planned_tensor *tensor, uint64_t r
 }
 
 static void gather_heads(const struct ew__planned_tensor *tensor, const float *in, float *out) {
-    const struct ew__config *c = tensor->config;
-    for (uint32_t tiled = 0; tiled < c->n_v_head; tiled++)
-        memcpy(out + (size_t)tiled * c->v_head_dim,
-               in + (size_t)ew__v_head_at(c, tiled) * c->v_head_dim, c->v_head_dim * sizeof *out);
+    ew__tile_v_heads(tensor->config, in, out, tensor->config->v_head_dim * sizeof *out);
 }
 
-static void plan_heads(const struct ew__config *c, ew__role role,
+static void plan_heads(const struct ew__config *c, ew__role role, bool own_type,
                        struct ew__planned_tensor *tensor) {
     tensor->config = c;
     tensor->v_axis = ew__roles[role].v_axis;
-    if (!c->v_heads_grouped || c->n_v_head == c->n_k_head || tensor->v_axis == EW__V_NONE)
+    if (!ew__v_heads_move(c) || tensor->v_axis == EW__V_NONE)
         return;
-    if (tensor->v_axis == EW__V_COLUMNS)
+    if (tensor->v_axis == EW__V_COLUMNS) {
         tensor->gather = gather_heads;
-    else
+        tensor->tile_blocks = true;
+        if (own_type && tensor->source->affine != NULL)
+            tensor->type = ew__tiled_type(c, tensor->source);
+    } else
         tensor->row_source = row_of_heads;
     if (tensor->v_axis == EW__V_ELEMENTS && tensor->rows == 1) { // a vector: each element a row
         tensor->rows = tensor->columns;
@@ -52,34 +52,26 @@ static void plan_heads(const struct ew__config *c, ew__role role,
 
 /* ---- roles ---- */
 
-/* Dimensions of 1 in the middle ([C, 1, 4]) carry no meaning. */
-static ew_status check_columns(const struct ew__tensor *source, const char *name, uint64_t columns,
-                               uint64_t rows) {
-    if (source->dims[0] == columns && ew__tensor_elements(source) / columns == rows)
-        return EW_OK;
-    return ew__fail(EW_FORMAT,
-                    "tensor \"%s\" has rows of %" PRIu64 " values and %" PRIu64
-                    " values in all, the configuration asks for [%" PRIu64 ", %" PRIu64 "]",
-                    name, source->dims[0], ew__tensor_elements(source), rows, columns);
-}
-
 static ew_status plan_role(const struct ew__checkpoint *checkpoint, const struct ew__config *config,
                            ew__dtype type, ew__role role, uint32_t layer,
                            struct ew__tensor_plan *plan) {
     char hf_name[EW__TENSOR_NAME_BYTES_MAX + 1], name[EW__TENSOR_NAME_BYTES_MAX + 1];
     const struct ew__tensor *source = ew__checkpoint_tensor(checkpoint, role, layer, hf_name);
     struct ew__planned_tensor tensor = {
-        .name = name, .source = source, .transform = ew__roles[role].transform};
+        .name = name, .source = source, .transform = ew__checkpoint_transform(checkpoint, role)};
     if (source == NULL)
         return ew__fail(EW_FORMAT, "tensor \"%s\" is missing", hf_name);
     ew__role_shape(config, role, &tensor.columns, &tensor.rows);
-    EW__TRY(check_columns(source, hf_name, tensor.columns, tensor.rows));
+    EW__TRY(ew__check_shape(source, hf_name, tensor.columns, tensor.rows));
+    if (ew__roles[role].rank == 1 && source->affine != NULL)
+        return ew__fail(EW_UNSUPPORTED, "tensor \"%s\" is quantised, vectors must not be", hf_name);
     ew__gguf_tensor_name(role, layer, name);
     tensor.source_columns = tensor.dims[0] = tensor.columns;
     tensor.dims[1] = tensor.rows;
     tensor.n_dims = ew__roles[role].rank == 1 && tensor.rows == 1 ? 1 : 2;
-    tensor.type = ew__roles[role].rank == 1 ? EW__F32 : ew__matrix_type(type, tensor.columns);
-    plan_heads(config, role, &tensor);
+    tensor.type =
+        ew__roles[role].rank == 1 ? EW__F32 : ew__matrix_type(type, source, tensor.columns);
+    plan_heads(config, role, type == EW__OWN_TYPE, &tensor);
     return ew__plan_add(plan, &tensor);
 }
 

@@ -5,8 +5,9 @@
 
 #include "convert/tensor_plan.h"
 
-/* Matrices get `type`, vectors F32. An announced MTP block that is not complete is left out: it is
- * then also taken out of config, which belongs to the checkpoint and must outlive the plan. */
+/* Matrices get `type` (EW__OWN_TYPE: the one they are loaded as), vectors F32. An announced MTP
+ * block that is not complete is left out: it is then also taken out of config, which belongs to the
+ * checkpoint and must outlive the plan. */
 ew_status ew__plan_text(const struct ew__checkpoint *checkpoint, struct ew__config *config,
                         ew__dtype type, struct ew__tensor_plan *plan);
 

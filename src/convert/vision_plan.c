@@ -111,7 +111,7 @@ static ew_status need(const struct vision_job *job, ew__vision_role role, uint32
                       const char *suffix, const struct ew__tensor **out) {
     char name[EW__TENSOR_NAME_BYTES_MAX + 1];
     ew__vision_tensor_name(&job->source, role, block, suffix, name);
-    *out = ew__safetensors_tensor(job->source.hf->tensors, ew__str(name));
+    *out = ew__hf_folder_tensor(job->source.hf, ew__str(name));
     return *out != NULL ? EW_OK : ew__fail(EW_FORMAT, "tensor \"%s\" is missing", name);
 }
 
@@ -124,12 +124,11 @@ static void gguf_name(ew__vision_role role, uint32_t block, const char *suffix,
              suffix);
 }
 
-/* A matrix, or a vector with rows 1. */
+/* A matrix, or a vector with rows 1. type: EW__OWN_TYPE is possible. */
 static ew_status plan_one(const struct vision_job *job, ew__vision_role role, uint32_t block,
                           const char *suffix, ew__dtype type, uint64_t columns, uint64_t rows) {
     char name[EW__TENSOR_NAME_BYTES_MAX + 1];
     struct ew__planned_tensor tensor = {.name = name,
-                                        .type = type,
                                         .n_dims = rows == 1 ? 1 : 2,
                                         .dims = {columns, rows},
                                         .columns = columns,
@@ -137,6 +136,7 @@ static ew_status plan_one(const struct vision_job *job, ew__vision_role role, ui
                                         .rows = rows};
     gguf_name(role, block, suffix, name);
     EW__TRY(need(job, role, block, suffix, &tensor.source));
+    tensor.type = ew__matrix_type(type, tensor.source, columns);
     if (tensor.source->dims[0] != columns)
         return ew__fail(EW_FORMAT, "tensor \"%s\" has rows of %" PRIu64 " values, not %" PRIu64,
                         ew__quote(tensor.source->name.bytes, tensor.source->name.n),
@@ -152,6 +152,15 @@ static void gather_slice(const struct ew__planned_tensor *tensor, const float *i
                (size_t)area * sizeof *out);
 }
 
+/* [out][time][y][x][channel], as MLX has it, -> the same. */
+static void gather_slice_of_last(const struct ew__planned_tensor *tensor, const float *in,
+                                 float *out) {
+    uint64_t area = tensor->dims[0] * tensor->dims[1];
+    for (uint64_t channel = 0; channel < CHANNELS; channel++)
+        for (uint64_t pixel = 0; pixel < area; pixel++)
+            out[channel * area + pixel] = in[(tensor->slice * area + pixel) * CHANNELS + channel];
+}
+
 static ew_status plan_patch_kernel(const struct vision_job *job) {
     const uint64_t side = EW__PATCH_SIDE;
     struct ew__planned_tensor tensor = {.type = job->type == EW__F16 ? EW__F16 : EW__F32,
@@ -163,8 +172,10 @@ static ew_status plan_patch_kernel(const struct vision_job *job) {
                                         .gather = gather_slice};
     EW__TRY(need(job, EW__VISION_PATCH, 0, ".weight", &tensor.source));
     const uint64_t *dims = tensor.source->dims;
-    if (tensor.source->n_dims != 5 || dims[0] != side || dims[1] != side || dims[2] != 2 ||
-        dims[3] != CHANNELS)
+    if (ew__patch_channels_last(tensor.source))
+        tensor.gather = gather_slice_of_last;
+    else if (tensor.source->n_dims != 5 || dims[0] != side || dims[1] != side || dims[2] != 2 ||
+             dims[3] != CHANNELS)
         return ew__fail(EW_FORMAT, "the vision patch kernel must be [%u, 3, 2, %u, %u]",
                         job->shape->n_embd, EW__PATCH_SIDE, EW__PATCH_SIDE);
     tensor.name = "v.patch_embd.weight";
@@ -182,8 +193,8 @@ static ew_status plan_role(const struct vision_job *job, ew__vision_role role, u
     if (role == EW__VISION_PATCH)
         EW__TRY(plan_patch_kernel(job));
     else
-        EW__TRY(plan_one(job, role, block, ".weight",
-                         is_plain ? EW__F32 : ew__matrix_type(job->type, columns), columns, rows));
+        EW__TRY(
+            plan_one(job, role, block, ".weight", is_plain ? EW__F32 : job->type, columns, rows));
     if (!info->has_bias)
         return EW_OK;
     return plan_one(job, role, block, ".bias", EW__F32, info->rows == EW__W_ONE ? columns : rows,

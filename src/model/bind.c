@@ -9,20 +9,6 @@
 #include <math.h>
 #include <string.h>
 
-static ew_status check_shape(const struct ew__tensor *tensor, const char *name, uint64_t columns,
-                             uint64_t rows) {
-    /* The convolution is [C, 1, 4] in checkpoints: dimensions of 1 carry no meaning. */
-    uint64_t have_columns = tensor->dims[0], have_rows = 1;
-    for (uint32_t i = 1; i < tensor->n_dims; i++)
-        have_rows *= tensor->dims[i];
-    if (have_columns != columns || have_rows != rows)
-        return ew__fail(EW_FORMAT,
-                        "tensor \"%s\" has shape [%" PRIu64 ", %" PRIu64
-                        "], the metadata asks for [%" PRIu64 ", %" PRIu64 "]",
-                        name, have_rows, have_columns, rows, columns);
-    return EW_OK;
-}
-
 static ew_status find(const struct ew__model *model, ew__role role, uint32_t layer,
                       const struct ew__tensor **out) {
     char name[EW__TENSOR_NAME_BYTES_MAX + 1];
@@ -34,14 +20,16 @@ static ew_status find(const struct ew__model *model, ew__role role, uint32_t lay
         return ew__fail(EW_UNSUPPORTED, "tensor \"%s\" has type %s, which this build cannot decode",
                         name, ew__dtype_name((*out)->type));
     ew__role_shape(model->config, role, &columns, &rows);
-    return check_shape(*out, name, columns, rows);
+    if (ew__roles[role].rank == 1 && (*out)->affine != NULL)
+        return ew__fail(EW_UNSUPPORTED, "tensor \"%s\" is quantised, vectors must not be", name);
+    return ew__check_shape(*out, name, columns, rows);
 }
 
 static struct ew__matrix matrix_of(const struct ew__tensor *tensor) {
     uint64_t row_bytes = 0;
     (void)ew__dtype_row_bytes((ew__dtype)tensor->type, tensor->dims[0], &row_bytes);
     return (struct ew__matrix){.data = tensor->data,
-                               .mapped = true,
+                               .mapped = tensor->data != NULL,
                                .type = (ew__dtype)tensor->type,
                                .rows = (size_t)(ew__tensor_elements(tensor) / tensor->dims[0]),
                                .n = (size_t)tensor->dims[0],
@@ -54,7 +42,8 @@ static ew_status bind_matrix(struct ew__model *model, ew__role role, uint32_t la
     const struct ew__tensor *tensor;
     EW__TRY(find(model, role, layer, &tensor));
     *out = matrix_of(tensor);
-    return EW_OK;
+    return tensor->affine != NULL ? ew__copies_add(&model->copies, tensor->affine, NULL, out)
+                                  : EW_OK;
 }
 
 /* A small float tensor as f32, with the change that GGUF conversion makes already made. */
@@ -68,11 +57,11 @@ static ew_status bind_vector(struct ew__model *model, ew__role role, uint32_t la
         return EW_NO_MEMORY;
     if (!ew__dequantize_row((ew__dtype)tensor->type, tensor->data, values, n))
         return ew__fail(EW_INTERNAL, "a vector of type %s", ew__dtype_name(tensor->type));
-    bool from_hf = model->checkpoint.gguf == NULL;
-    for (uint64_t i = 0; from_hf && i < n; i++) {
-        if (ew__roles[role].transform == EW__ADD_ONE)
+    ew__transform transform = ew__checkpoint_transform(&model->checkpoint, role);
+    for (uint64_t i = 0; i < n; i++) {
+        if (transform == EW__ADD_ONE)
             values[i] += 1.0f;
-        if (ew__roles[role].transform == EW__NEGATE_EXP)
+        if (transform == EW__NEGATE_EXP)
             values[i] = -expf(values[i]);
     }
     *out = values;
@@ -99,21 +88,22 @@ static ew_status bind_conv(struct ew__model *model, uint32_t layer, const float 
  * and 9B need it; it costs 6% of the weights. */
 static ew_status bind_delta_out(struct ew__model *model, uint32_t layer, struct ew__matrix *out) {
     const struct ew__config *c = model->config;
-    EW__TRY(bind_matrix(model, EW__DELTA_OUT, layer, out));
-    if (!c->v_heads_grouped || c->n_v_head == c->n_k_head)
-        return EW_OK;
-    size_t element = ew__dtype_info(out->type)->block_bytes, head = c->v_head_dim * element;
-    if (ew__dtype_info(out->type)->block_elements != 1)
-        return ew__fail(EW_UNSUPPORTED, "a folder with quantised linear_attn.out_proj");
+    const struct ew__tensor *tensor;
+    if (!ew__v_heads_move(c))
+        return bind_matrix(model, EW__DELTA_OUT, layer, out);
+    EW__TRY(find(model, EW__DELTA_OUT, layer, &tensor));
+    *out = matrix_of(tensor);
+    if (tensor->affine != NULL) {
+        out->type = ew__tiled_type(c, tensor);
+        out->row_bytes = out->type == EW__F32 ? out->n * sizeof(float) : out->row_bytes;
+        return ew__copies_add(&model->copies, tensor->affine, c, out);
+    }
     uint8_t *copy = ew__arena_alloc(&model->arena, out->rows * out->row_bytes);
     if (copy == NULL)
         return EW_NO_MEMORY;
-    for (size_t row = 0; row < out->rows; row++) {
-        const uint8_t *from = (const uint8_t *)out->data + row * out->row_bytes;
-        for (uint32_t tiled = 0; tiled < c->n_v_head; tiled++)
-            memcpy(copy + row * out->row_bytes + tiled * head,
-                   from + ew__v_head_at(c, tiled) * head, head);
-    }
+    for (size_t row = 0; row < out->rows; row++)
+        ew__tile_v_heads(c, (const uint8_t *)out->data + row * out->row_bytes,
+                         copy + row * out->row_bytes, out->row_bytes / c->n_v_head);
     out->data = copy;
     out->mapped = false;
     return EW_OK;
@@ -162,6 +152,7 @@ static ew_status bind_embedding(struct ew__model *model) {
     if (embd != NULL && config->n_vocab == 0 && embd->n_dims == 2 && embd->dims[1] <= EW__VOCAB_MAX)
         config->n_vocab = (uint32_t)embd->dims[1];
     EW__TRY(bind_matrix(model, EW__TOKEN_EMBD, 0, &model->embd));
+    EW__TRY(ew__copies_make(&model->copies, &model->embd)); // its rows are read one by one
     model->head = model->embd;
     bool has_head = ew__checkpoint_tensor(&model->checkpoint, EW__OUTPUT, 0, NULL) != NULL;
     if (model->checkpoint.gguf != NULL)
@@ -202,6 +193,7 @@ static ew_status bind_mtp(struct ew__model *model) {
 }
 
 ew_status ew__bind_weights(struct ew__model *model) {
+    EW__TRY(ew__copies_begin(&model->copies, &model->checkpoint.hf.affine));
     EW__TRY(bind_embedding(model));
     size_t bytes = model->config->n_layer * sizeof *model->layers;
     model->layers = ew__arena_alloc(&model->arena, bytes);

@@ -3,6 +3,7 @@
 
 #include "base/os.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 const struct ew__role_info ew__roles[EW__ROLE_COUNT] = {
@@ -12,8 +13,7 @@ const struct ew__role_info ew__roles[EW__ROLE_COUNT] = {
 #undef ROLE_ROW
 };
 
-/* Text-model prefixes of published folders: multimodal and text-only; the third is MLX's, whose
- * norms and convolution are stored otherwise. */
+/* Text-model prefixes of published folders: multimodal and text-only; the third is MLX's. */
 static const char mlx_prefix[] = "language_model.model.";
 static const char *const text_prefixes[] = {"model.language_model.", "model.", mlx_prefix, ""};
 
@@ -27,21 +27,35 @@ static const char *find_text_prefix(const struct ew__safetensors *tensors) {
     return NULL;
 }
 
+/* MLX adds 1 to the norms when it swaps the last axes of the convolutions, [C, 1, 4] -> [C, 4, 1],
+ * and leaves the names of some folders alone: so its axes tell, not the prefix. */
+static ew_status find_norm_shift(struct ew__checkpoint *c) {
+    c->hf_norms_shifted = strcmp(c->hf_text_prefix, mlx_prefix) == 0; // without a convolution
+    bool seen = false;
+    for (uint32_t layer = 0; layer < c->config.n_layer; layer++) {
+        char name[EW__TENSOR_NAME_BYTES_MAX + 1];
+        const struct ew__tensor *conv = c->config.is_full[layer] != 0
+                                            ? NULL
+                                            : ew__checkpoint_tensor(c, EW__DELTA_CONV, layer, name);
+        if (conv == NULL)
+            continue;
+        bool swapped = conv->n_dims == 3 && conv->dims[0] == 1;
+        if (seen && swapped != c->hf_norms_shifted)
+            return ew__fail(EW_FORMAT, "tensor \"%s\" has other axes than those before it", name);
+        c->hf_norms_shifted = swapped;
+        seen = true;
+    }
+    return EW_OK;
+}
+
 static ew_status open_folder(const char *path, struct ew__checkpoint *out) {
     EW__TRY(ew__hf_folder_open(path, &out->hf));
-    if (json_object_get(out->hf.config, "quantization") != NULL)
-        return ew__fail(EW_UNSUPPORTED,
-                        "an MLX quantised checkpoint; only float folders load so far");
-    if (json_object_get(out->hf.config, "quantization_config") != NULL)
-        return ew__fail(EW_UNSUPPORTED,
-                        "a quantised checkpoint folder; only float folders load so far");
+    EW__TRY(ew__hf_folder_read_affine(&out->hf));
     EW__TRY(ew__config_from_hf(out->hf.config, &out->config));
     out->hf_text_prefix = find_text_prefix(out->hf.tensors);
     if (out->hf_text_prefix == NULL)
         return ew__fail(EW_FORMAT, "no tensor \"model.language_model.embed_tokens.weight\"");
-    if (strcmp(out->hf_text_prefix, mlx_prefix) == 0)
-        return ew__fail(EW_UNSUPPORTED, "an MLX checkpoint; only Hugging Face folders load so far");
-    return EW_OK;
+    return find_norm_shift(out);
 }
 
 ew_status ew__checkpoint_open(const char *path, struct ew__checkpoint *out) {
@@ -80,7 +94,9 @@ static void hf_name(const struct ew__checkpoint *checkpoint, ew__role role, uint
     const struct ew__role_info *info = &ew__roles[role];
     const char *prefix = checkpoint->hf_text_prefix;
     size_t max = EW__TENSOR_NAME_BYTES_MAX + 1;
-    if (role == EW__OUTPUT || info->scope == EW__PER_MTP)
+    if (role == EW__OUTPUT && strcmp(prefix, mlx_prefix) == 0)
+        snprintf(name, max, "language_model.%s", info->hf);
+    else if (role == EW__OUTPUT || info->scope == EW__PER_MTP)
         snprintf(name, max, "%s", info->hf);
     else if (info->scope == EW__PER_MODEL)
         snprintf(name, max, "%s%s", prefix, info->hf);
@@ -101,7 +117,42 @@ const struct ew__tensor *ew__checkpoint_tensor(const struct ew__checkpoint *chec
         return ew__gguf_tensor(checkpoint->gguf, ew__str(name));
     }
     hf_name(checkpoint, role, layer, name);
-    return ew__safetensors_tensor(checkpoint->hf.tensors, ew__str(name));
+    return ew__hf_folder_tensor(&checkpoint->hf, ew__str(name));
+}
+
+ew__transform ew__checkpoint_transform(const struct ew__checkpoint *checkpoint, ew__role role) {
+    ew__transform transform = ew__roles[role].transform;
+    bool done =
+        checkpoint->gguf != NULL || (transform == EW__ADD_ONE && checkpoint->hf_norms_shifted);
+    return done ? EW__KEEP : transform;
+}
+
+ew_status ew__check_shape(const struct ew__tensor *tensor, const char *name, uint64_t columns,
+                          uint64_t rows) {
+    uint32_t first = 0;
+    while (first + 1 < tensor->n_dims && tensor->dims[first] == 1)
+        first++;
+    uint64_t have_columns = tensor->dims[first], have_rows = 1;
+    for (uint32_t i = first + 1; i < tensor->n_dims; i++)
+        have_rows *= tensor->dims[i];
+    if (have_columns == columns && have_rows == rows)
+        return EW_OK;
+    return ew__fail(EW_FORMAT,
+                    "tensor \"%s\" has shape [%" PRIu64 ", %" PRIu64
+                    "], the metadata asks for [%" PRIu64 ", %" PRIu64 "]",
+                    name, have_rows, have_columns, rows, columns);
+}
+
+ew__dtype ew__tiled_type(const struct ew__config *config, const struct ew__tensor *tensor) {
+    bool whole = config->v_head_dim % ew__dtype_info(tensor->type)->block_elements == 0;
+    return whole ? (ew__dtype)tensor->type : EW__F32;
+}
+
+void ew__tile_v_heads(const struct ew__config *config, const void *from, void *to,
+                      size_t head_bytes) {
+    for (uint32_t tiled = 0; tiled < config->n_v_head; tiled++)
+        memcpy((uint8_t *)to + tiled * head_bytes,
+               (const uint8_t *)from + ew__v_head_at(config, tiled) * head_bytes, head_bytes);
 }
 
 bool ew__role_in_layer(const struct ew__config *config, ew__role role, uint32_t layer) {

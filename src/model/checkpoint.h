@@ -23,9 +23,9 @@ typedef enum ew__scope {
 /* What conversion to GGUF does to the values (docs/formats.md, "What conversion changes"). */
 typedef enum ew__transform {
     EW__KEEP,
-    EW__ADD_ONE,     /* zero-centred norm weight w -> 1 + w */
+    EW__ADD_ONE,     /* zero-centred norm weight w -> 1 + w; MLX folders hold 1 + w already */
     EW__NEGATE_EXP,  /* A_log -> -exp(A_log) */
-    EW__CONV_SQUEEZE /* [C, 1, 4] -> [C, 4]; the bytes stay */
+    EW__CONV_SQUEEZE /* [C, 1, 4], in MLX [C, 4, 1] -> [C, 4]; the bytes stay */
 } ew__transform;
 
 /* Which axis of the tensor runs over the value heads, whose order differs between containers. */
@@ -99,6 +99,7 @@ struct ew__checkpoint {
     struct ew__gguf *gguf;      /* NULL for a folder */
     struct ew__hf_folder hf;    /* zero for GGUF */
     const char *hf_text_prefix; /* "model.language_model.", "model."... */
+    bool hf_norms_shifted;      /* a folder as MLX rewrites it: norms hold 1 + w */
     struct ew__config config;
 };
 
@@ -111,12 +112,18 @@ void ew__checkpoint_close(struct ew__checkpoint *checkpoint);
 const struct ew__tensor *ew__checkpoint_tensor(const struct ew__checkpoint *checkpoint,
                                                ew__role role, uint32_t layer,
                                                char name[EW__TENSOR_NAME_BYTES_MAX + 1]);
+/* What is still to be done to the role's values: ew__roles' transform, or less. */
+ew__transform ew__checkpoint_transform(const struct ew__checkpoint *checkpoint, ew__role role);
 /* The name a role has in a GGUF file. */
 void ew__gguf_tensor_name(ew__role role, uint32_t layer, char name[EW__TENSOR_NAME_BYTES_MAX + 1]);
 
 /* Columns and rows that a role must have: a vector has rows 1. */
 void ew__role_shape(const struct ew__config *config, ew__role role, uint64_t *columns,
                     uint64_t *rows);
+/* Whether the tensor is such a matrix, or such a vector; dimensions of 1 carry no meaning. The
+ * message names the tensor. */
+ew_status ew__check_shape(const struct ew__tensor *tensor, const char *name, uint64_t columns,
+                          uint64_t rows);
 /* Whether the role exists in this layer of this shape. */
 bool ew__role_in_layer(const struct ew__config *config, ew__role role, uint32_t layer);
 
@@ -125,5 +132,16 @@ static inline uint32_t ew__v_head_at(const struct ew__config *c, uint32_t tiled)
     uint32_t r = c->n_v_head / c->n_k_head;
     return tiled % c->n_k_head * r + tiled / c->n_k_head;
 }
+/* Whether the folder's order of the value heads differs from GGUF's. */
+static inline bool ew__v_heads_move(const struct ew__config *c) {
+    return c->v_heads_grouped && c->n_v_head != c->n_k_head;
+}
+/* The type that a quantised matrix with columns of value heads has in GGUF's order of them: F32
+ * where heads are no whole blocks. */
+ew__dtype ew__tiled_type(const struct ew__config *config, const struct ew__tensor *tensor);
+/* A row of V columns in the checkpoint's order of heads -> GGUF's; head_bytes: of one head's
+ * columns. */
+void ew__tile_v_heads(const struct ew__config *config, const void *from, void *to,
+                      size_t head_bytes);
 
 #endif

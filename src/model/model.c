@@ -13,9 +13,11 @@ static ew_status load(struct ew__model *model, const char *path,
     EW__TRY(ew__bind_weights(model));
     if (options->check_finite)
         EW__TRY(ew__check_finite(model));
-    return options->unpacked
-               ? EW_OK
-               : ew__pack_model(model, path, options->no_cache, options->check_finite);
+    if (!options->unpacked)
+        EW__TRY(ew__pack_model(model, path, options->no_cache, options->check_finite));
+    EW__TRY(ew__copies_make_unpacked(&model->copies));
+    ew__copies_end(&model->copies);
+    return EW_OK;
 }
 
 ew_status ew__model_open(const char *path, const struct ew__model_options *options,
@@ -37,6 +39,7 @@ ew_status ew__model_open(const char *path, const struct ew__model_options *optio
 
 void ew__model_close(struct ew__model *model) {
     ew__pack_store_close(&model->packed);
+    ew__copies_release(&model->copies);
     ew__arena_release(&model->arena);
     ew__checkpoint_close(&model->checkpoint);
     *model = (struct ew__model){0};
@@ -121,4 +124,8 @@ uint64_t ew__model_weight_bytes(const struct ew__model *model) {
     if (model->mtp != NULL)
         bytes += matrix_bytes(&model->mtp->fc) + layer_bytes(&model->mtp->layer);
     return bytes;
+}
+
+uint64_t ew__model_copied_bytes(const struct ew__model *model) {
+    return model->arena.total + ew__copies_bytes(&model->copies);
 }

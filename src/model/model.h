@@ -10,6 +10,7 @@
 #include "kernels/matmul.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
+#include "model/copies.h"
 #include "model/pack_cache.h"
 
 #include <stdbool.h>
@@ -60,6 +61,8 @@ struct ew__model {
     struct ew__mtp_weights *mtp; /* NULL when absent or incomplete */
     const char *mtp_missing; /* the tensor whose absence dropped an announced MTP block, or NULL */
     struct ew__arena arena;  /* small vectors and reordered copies */
+    struct ew__copies
+        copies; /* rows made at loading; packed matrices have none, their data is NULL */
     struct ew__pack_store packed; /* the matrices' packed forms; zero where there are none */
 };
 
@@ -68,7 +71,8 @@ struct ew__model_options {
     bool check_finite; /* read every weight once and refuse NaN and infinite values or scales */
     bool no_cache;     /* keep packed weights in memory, not in a file of the cache folder */
     bool no_weights;   /* the checkpoint and its shape alone: no tensor is bound */
-    bool unpacked;     /* leave weights as they lie in the file: for f32 activations throughout */
+    bool unpacked;     /* leave weights as they lie in the file: for f32 activations throughout,
+                        * which packed matrices of MLX folders cannot meet */
 };
 
 ew_status ew__model_open(const char *path, const struct ew__model_options *options,
@@ -79,6 +83,7 @@ void ew__model_close(struct ew__model *model);
  * of copies that had to be made at loading. */
 uint64_t ew__model_bytes_per_token(const struct ew__model *model);
 uint64_t ew__model_weight_bytes(const struct ew__model *model);
+uint64_t ew__model_copied_bytes(const struct ew__model *model);
 /* Multiply-adds of the weight matrices for one token of a prompt: without the head, which only the
  * last one meets. */
 uint64_t ew__model_prompt_macs(const struct ew__model *model);

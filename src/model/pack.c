@@ -117,13 +117,24 @@ static struct ew__pack_matrix *describe(const struct ew__pack_list *list) {
     return matrices;
 }
 
-static ew_status pack_all(const struct ew__pack_list *list, struct ew__pack_store *store) {
+/* Rows that lie in no file are there only as long as they are packed. */
+static ew_status pack_one(struct ew__model *model, struct ew__pool *pool, struct ew__matrix *w,
+                          uint8_t *to) {
+    EW__TRY(ew__copies_make(&model->copies, w));
+    ew__pack_matrix(pool, w, to);
+    ew__copies_drop(&model->copies, w);
+    return EW_OK;
+}
+
+static ew_status pack_all(struct ew__model *model, const struct ew__pack_list *list) {
+    struct ew__pack_store *store = &model->packed;
     struct ew__pool *pool;
+    ew_status status = EW_OK;
     EW__TRY(ew__pool_new(0, ew__pack_scratch_bytes(list), &pool));
-    for (uint32_t i = 0; i < list->n; i++)
-        ew__pack_matrix(pool, list->matrices[i], ew__pack_store_at(store, i));
+    for (uint32_t i = 0; status == EW_OK && i < list->n; i++)
+        status = pack_one(model, pool, list->matrices[i], ew__pack_store_at(store, i));
     ew__pool_free(pool);
-    return ew__pack_store_seal(store);
+    return status == EW_OK ? ew__pack_store_seal(store) : status;
 }
 
 static ew_status fill_store(struct ew__model *model, const struct ew__pack_list *list,
@@ -136,7 +147,7 @@ static ew_status fill_store(struct ew__model *model, const struct ew__pack_list 
     ew_status status = ew__pack_store_open(&model->packed, request, matrices, list->n, &filled);
     ew__free(matrices);
     if (status == EW_OK && !filled)
-        status = pack_all(list, &model->packed);
+        status = pack_all(model, list);
     for (uint32_t i = 0; status == EW_OK && i < list->n; i++)
         list->matrices[i]->packed = ew__pack_store_at(&model->packed, i);
     return status;

@@ -77,11 +77,13 @@ uint64_t ew__vision_width_of(const struct ew__vision_shape *shape, ew__vision_wi
 /* Where a tower lies: one of the two. */
 struct ew__vision_source {
     const struct ew__gguf *gguf;    /* an mmproj file, or a model file that embeds v.* and mm.* */
-    const struct ew__hf_folder *hf; /* tensors model.visual.* */
+    const struct ew__hf_folder *hf; /* tensors model.visual.*, in MLX folders vision_tower.* */
 };
 
 /* Prefix of a folder's vision tensors; NULL when it has none. */
 const char *ew__vision_hf_prefix(const struct ew__hf_folder *hf);
+/* Whether a patch kernel is MLX's [h, 2, 16, 16, 3], channels last, and not [h, 3, 2, 16, 16]. */
+bool ew__patch_channels_last(const struct ew__tensor *kernel);
 /* Name of a role in block `block`; suffix ".weight" or ".bias". */
 void ew__vision_tensor_name(const struct ew__vision_source *source, ew__vision_role role,
                             uint32_t block, const char *suffix,

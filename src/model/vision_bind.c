@@ -5,6 +5,7 @@
 
 #include "base/os.h"
 #include "base/size.h"
+#include "model/copies.h"
 #include "quant/quant.h"
 
 #include <inttypes.h>
@@ -33,7 +34,7 @@ static const struct ew__tensor *tensor_named(const struct ew__vision_source *sou
                                              struct ew__str name) {
     if (source->gguf != NULL)
         return ew__gguf_tensor(source->gguf, name);
-    return source->hf != NULL ? ew__safetensors_tensor(source->hf->tensors, name) : NULL;
+    return source->hf != NULL ? ew__hf_folder_tensor(source->hf, name) : NULL;
 }
 
 static ew_status find(const struct binding *b, ew__vision_role role, uint32_t block,
@@ -48,6 +49,20 @@ static ew_status find(const struct binding *b, ew__vision_role role, uint32_t bl
         return ew__fail(EW_UNSUPPORTED, "tensor \"%s\" has type %s, which this build cannot decode",
                         name, ew__dtype_name((*out)->type));
     return check_shape(*out, name, columns, rows);
+}
+
+/* Conversions of MLX leave the tower alone, but nothing keeps a folder from having it quantised. */
+static ew_status make_rows(const struct binding *b, const struct ew__affine *affine,
+                           struct ew__matrix *out) {
+    struct ew__pool *pool;
+    uint8_t *rows = ew__arena_alloc(&b->vision->arena, out->rows * out->row_bytes);
+    if (rows == NULL)
+        return EW_NO_MEMORY;
+    EW__TRY(ew__pool_new(1, ew__affine_fill_scratch(&b->source->hf->affine), &pool));
+    ew_status status = ew__affine_fill(affine, out->type, NULL, pool, rows);
+    ew__pool_free(pool);
+    out->data = rows;
+    return status;
 }
 
 static ew_status bind_matrix(const struct binding *b, ew__vision_role role, uint32_t block,
@@ -67,13 +82,15 @@ static ew_status bind_matrix(const struct binding *b, ew__vision_role role, uint
                                .n = (size_t)columns,
                                .row_bytes = (size_t)row_bytes,
                                .decode = ew__dequantize_row};
-    return EW_OK;
+    return tensor->affine != NULL ? make_rows(b, tensor->affine, out) : EW_OK;
 }
 
 static ew_status bind_vector(const struct binding *b, ew__vision_role role, uint32_t block,
                              const char *suffix, uint64_t n, const float **out) {
     const struct ew__tensor *tensor;
     EW__TRY(find(b, role, block, suffix, n, 1, &tensor));
+    if (tensor->affine != NULL)
+        return ew__fail(EW_UNSUPPORTED, "a vector of the vision tower is quantised");
     float *values = ew__arena_alloc(&b->vision->arena, (size_t)n * sizeof *values);
     if (values == NULL)
         return EW_NO_MEMORY;
@@ -102,7 +119,12 @@ static ew_status bind_norm(const struct binding *b, ew__vision_role role, uint32
 
 /* ---- the patch kernel ---- */
 
-/* Channels before rows and columns: an MLX kernel has them last. */
+bool ew__patch_channels_last(const struct ew__tensor *kernel) {
+    return kernel->n_dims == 5 && kernel->dims[0] == 3 && kernel->dims[1] == EW__PATCH_SIDE &&
+           kernel->dims[2] == EW__PATCH_SIDE && kernel->dims[3] == EW__PATCH_FRAMES;
+}
+
+/* Channels before rows and columns. */
 static ew_status check_order(const struct ew__tensor *tensor) {
     if (tensor->dims[0] != EW__PATCH_SIDE || tensor->dims[1] != EW__PATCH_SIDE)
         return ew__fail(EW_UNSUPPORTED,
@@ -150,6 +172,28 @@ static ew_status bind_split_patch(const struct binding *b, struct ew__matrix *ou
     return EW_OK;
 }
 
+/* MLX's kernel with the channels last: a copy of its elements in the order of the patches,
+ * [h][2][16][16][3] -> [h][3][2][16][16]. */
+static ew_status bind_channels_last(const struct binding *b, struct ew__matrix *out) {
+    EW__TRY(bind_matrix(b, EW__VISION_PATCH, 0, out));
+    const struct ew__dtype_info *info = ew__dtype_info((uint32_t)out->type);
+    size_t element = info->block_bytes, pixels = EW__PATCH_VALUES / 3;
+    uint8_t *kernel = ew__arena_alloc(&b->vision->arena, out->rows * out->row_bytes);
+    if (kernel == NULL)
+        return EW_NO_MEMORY;
+    if (info->block_elements != 1)
+        return ew__fail(EW_UNSUPPORTED, "a quantised vision patch kernel");
+    for (size_t row = 0; row < out->rows; row++) {
+        const uint8_t *from = (const uint8_t *)out->data + row * out->row_bytes;
+        for (size_t channel = 0; channel < 3; channel++)
+            for (size_t pixel = 0; pixel < pixels; pixel++)
+                memcpy(kernel + row * out->row_bytes + (channel * pixels + pixel) * element,
+                       from + (pixel * 3 + channel) * element, element);
+    }
+    out->data = kernel;
+    return EW_OK;
+}
+
 static ew_status bind_patch(const struct binding *b) {
     struct ew__vision_linear *patch = &b->vision->patch;
     if (b->source->gguf != NULL) {
@@ -158,8 +202,12 @@ static ew_status bind_patch(const struct binding *b) {
         const struct ew__tensor *tensor;
         EW__TRY(find(b, EW__VISION_PATCH, 0, ".weight", EW__PATCH_VALUES, b->vision->shape.n_embd,
                      &tensor));
-        EW__TRY(check_order(tensor));
-        EW__TRY(bind_matrix(b, EW__VISION_PATCH, 0, &patch->w));
+        if (ew__patch_channels_last(tensor)) {
+            EW__TRY(bind_channels_last(b, &patch->w));
+        } else {
+            EW__TRY(check_order(tensor));
+            EW__TRY(bind_matrix(b, EW__VISION_PATCH, 0, &patch->w));
+        }
     }
     return bind_bias(b, EW__VISION_PATCH, 0, patch);
 }
@@ -209,6 +257,8 @@ ew_status ew__vision_open(const char *path, const struct ew__kernels *kernels,
     ew_status status;
     if (ew__path_is_dir(path)) {
         status = ew__hf_folder_open(path, &hf);
+        if (status == EW_OK)
+            status = ew__hf_folder_read_affine(&hf);
         source.hf = &hf;
     } else {
         status = ew__gguf_open(path, &gguf);

@@ -38,7 +38,7 @@ uint64_t ew__vision_width_of(const struct ew__vision_shape *shape, ew__vision_wi
 }
 
 const char *ew__vision_hf_prefix(const struct ew__hf_folder *hf) {
-    static const char *const prefixes[] = {"model.visual.", "visual."};
+    static const char *const prefixes[] = {"model.visual.", "visual.", "vision_tower."};
     char name[EW__TENSOR_NAME_BYTES_MAX + 1];
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
         snprintf(name, sizeof name, "%spatch_embed.proj.weight", prefixes[i]);

@@ -288,7 +288,7 @@ static void tell_memory(const ew_model *model, ew_model_info *info) {
     info->kv_bytes_per_token = layout->page_bytes / EW__KV_PAGE_TOKENS;
     info->state_bytes = layout->state_floats * sizeof(float);
     info->scratch_bytes = model->ws.arena.total + model->arena.total;
-    info->copied_bytes = model->model.arena.total;
+    info->copied_bytes = ew__model_copied_bytes(&model->model);
     info->packed_bytes = ew__pack_store_bytes(packed);
     info->cache_file = packed->path;
     info->cache_note = packed->why_not[0] != '\0' ? packed->why_not : NULL;

@@ -168,9 +168,9 @@ static const struct broken_tensor folder_tensors[] = {
      false,
      EW__F32,
      5,
-     {3, 16, 16, 2, 48},
+     {2, 16, 16, 3, 48},
      EW_UNSUPPORTED,
-     "ends in 16 x 3"},
+     "ends in 16 x 2"},
     {V "patch_embed.proj.bias", false, EW__F32, 1, {47}, EW_FORMAT, "shape [1, 47]"},
     {V "pos_embed.weight", .left_out = true, .status = EW_FORMAT,
      .sentence = "\"model.visual.pos_embed.weight\" is missing"},
@@ -270,6 +270,83 @@ static void broken_folders_are_refused(void **state) {
         assert_int_equal(status, edit->status);
         ew__hf_folder_close(&hf);
     }
+}
+
+/* ---- towers under the names and in the layout of MLX ---- */
+
+/* [48][3][2][16][16] -> [48][2][16][16][3] */
+static void to_channels_last(const float *in, float *out) {
+    for (size_t row = 0; row < 48; row++)
+        for (size_t channel = 0; channel < 3; channel++)
+            for (size_t at = 0; at < 512; at++)
+                out[(row * 512 + at) * 3 + channel] = in[(row * 3 + channel) * 512 + at];
+}
+
+static struct ew__tensor mlx_tensor(const struct ew__tensor *t, char name[256], float *kernel) {
+    struct ew__tensor out = *t;
+    snprintf(name, 256, "vision_tower.%.*s", (int)(t->name.n - strlen(V)),
+             t->name.bytes + strlen(V));
+    out.name = ew__str(name);
+    if (t->n_dims == 5) {
+        const uint64_t dims[5] = {3, 16, 16, 2, 48};
+        memcpy(out.dims, dims, sizeof dims);
+        to_channels_last((const float *)(const void *)t->data, kernel);
+        out.data = (const uint8_t *)kernel;
+    }
+    return out;
+}
+
+static void write_mlx_tower(const struct ew__safetensors *from, const char *path) {
+    static float kernel[48 * 1536];
+    struct ew__safetensors_writer *writer;
+    char name[256];
+    must(ew__safetensors_writer_new(&writer));
+    for (int pass = 0; pass < 2; pass++) {
+        if (pass == 1)
+            must(ew__safetensors_begin(writer, path));
+        for (size_t i = 0; i < ew__safetensors_tensor_count(from); i++) {
+            const struct ew__tensor *original = ew__safetensors_tensor_at(from, i, NULL);
+            if (!ew__str_starts(original->name, V))
+                continue;
+            struct ew__tensor t = mlx_tensor(original, name, kernel);
+            must(pass == 0 ? ew__safetensors_add_tensor(writer, t.name, (ew__dtype)t.type, t.n_dims,
+                                                        t.dims)
+                           : ew__safetensors_write(writer, t.data, (size_t)t.bytes));
+        }
+    }
+    must(ew__safetensors_commit(writer));
+    ew__safetensors_writer_free(writer);
+}
+
+static void mlx_towers_give_the_same_rows(void **state) {
+    (void)state;
+    enum { tokens = 4, width = 64 };
+    const char *path = temp_path(&temp, "model.safetensors");
+    struct ew__hf_folder hf;
+    struct ew__vision vision;
+    struct ew__pool *pool;
+    float features[2][tokens * width] = {{0}};
+    float *patches = random_floats(16 * EW__PATCH_VALUES, 5);
+    must(ew__hf_folder_open(FOLDER, &hf));
+    for (int mlx = 0; mlx < 2; mlx++) {
+        if (mlx == 1) {
+            write_mlx_tower(hf.tensors, path);
+            ew__safetensors_close(hf.tensors);
+            hf.tensors = NULL;
+            must(ew__safetensors_open(path, &hf.tensors));
+        }
+        must(ew__vision_bind(&(struct ew__vision_source){.hf = &hf}, ew__kernels_select("scalar"),
+                             &vision));
+        must(ew__pool_new(1, ew__vision_scratch_bytes(&vision), &pool));
+        const struct ew__vision_input input = {.patches = patches, .grid = {1, 4, 4}};
+        must(ew__vision_forward(&vision, pool, &input, features[mlx]));
+        ew__pool_free(pool);
+        ew__vision_close(&vision);
+    }
+    assert_memory_equal(features[0], features[1], sizeof features[0]);
+    assert_true(features[0][0] != 0);
+    ew__hf_folder_close(&hf);
+    free(patches);
 }
 
 /* ---- mmproj files ---- */
@@ -450,6 +527,7 @@ int main(void) {
         cmocka_unit_test(attention_is_a_softmax_over_the_frame),
         cmocka_unit_test(broken_configs_are_refused),
         cmocka_unit_test(broken_folders_are_refused),
+        cmocka_unit_test(mlx_towers_give_the_same_rows),
         cmocka_unit_test(broken_files_are_refused),
         cmocka_unit_test(absent_towers_are_named),
         cmocka_unit_test(impossible_grids_are_refused),
