@@ -7,6 +7,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "base/mem.h"
+#include "base/os.h"
 #include "quant/affine.h"
 #include "quant/blocks.h"
 #include "quant/quant.h"
@@ -198,6 +200,34 @@ static void test_numbers_that_no_block_holds(void **state) {
     }
 }
 
+/* A seed of fuzz_affine: u16 length of config.json, that document, a safetensors file. */
+static void test_lost_memory(void **state) {
+    (void)state;
+    struct ew__buf file;
+    struct ew__safetensors *tensors;
+    json_t *config;
+    assert_int_equal(ew__file_read("tests/fuzz/corpus/fuzz_affine/seed-02", 4096, &file), EW_OK);
+    const char *bytes = ew__buf_str(&file).bytes;
+    size_t n = ew__load_u16((const uint8_t *)bytes), rest = ew__buf_str(&file).n - 2 - n;
+    assert_int_equal(ew__json_parse(bytes + 2, n, "config.json", &config), EW_OK);
+    assert_int_equal(ew__safetensors_open_bytes(bytes + 2 + n, rest, &tensors), EW_OK);
+    ew_status status = EW_NO_MEMORY;
+    uint64_t at = 0;
+    while (status == EW_NO_MEMORY) {
+        struct ew__affine_set set;
+        ew__mem_fail_at(++at);
+        status = ew__affine_set_read(config, tensors, &set);
+        ew__mem_fail_at(0);
+        assert_int_equal(set.count, status == EW_OK ? 1 : 0);
+        ew__affine_set_release(&set);
+    }
+    assert_int_equal(status, EW_OK);
+    assert_true(at > 2);
+    ew__safetensors_close(tensors);
+    json_decref(config);
+    ew__buf_release(&file);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_floats_and_exact_blocks),
@@ -205,6 +235,7 @@ int main(void) {
         cmocka_unit_test(test_q8_0_on_the_grid),
         cmocka_unit_test(test_tiny_scales),
         cmocka_unit_test(test_numbers_that_no_block_holds),
+        cmocka_unit_test(test_lost_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
