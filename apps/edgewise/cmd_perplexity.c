@@ -201,11 +201,12 @@ static int cut_text(work *w, const ew_model *model, const char *path) {
                            count, chunk);
     w->text.n_ctx = (uint32_t)chunk;
     w->text.n_chunk = (uint32_t)n_chunk;
-    w->text.ids = status == EXIT_DONE ? malloc(n_chunk * chunk * sizeof(*ids)) : NULL;
-    if (w->text.ids != NULL)
+    if (status == EXIT_DONE) {
+        w->text.ids = calloc(n_chunk, chunk * sizeof(*ids));
+        status = w->text.ids != NULL ? EXIT_DONE : out_of_memory();
+    }
+    if (status == EXIT_DONE)
         memcpy(w->text.ids, ids, n_chunk * chunk * sizeof(*ids));
-    else if (status == EXIT_DONE)
-        status = out_of_memory();
     ew_free(ids);
     return status;
 }

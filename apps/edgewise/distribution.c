@@ -28,7 +28,7 @@ double distribution_log_sum(const float *logits, size_t n, int32_t *best) {
     for (size_t i = 0; i < n; i++)
         sum += (double)expf(logits[i] - logits[at]);
     *best = (int32_t)at;
-    return (double)logits[at] + log(sum);
+    return (double)logits[at] + log(fmax(sum, 1)); // the largest adds 1
 }
 
 static uint16_t code_of(double log_probability) {

@@ -129,6 +129,8 @@ static ew_status check_types(const struct ew__affine *a) {
  * and the group: so wrong bits or a wrong group show here, or as a shape that the model refuses. */
 static ew_status check_widths(const struct ew__affine *a, uint64_t *columns) {
     uint64_t words = a->weight->dims[0], groups = a->scales->dims[0], rows = a->weight->dims[1];
+    if (a->bits == 0 || a->group == 0)
+        return ew__fail(EW_INTERNAL, "a quantised module without bits or group");
     *columns = words * 32 / a->bits; // cannot overflow: words * 4 bytes lie in the file
     if (a->scales->dims[1] != rows || a->biases->dims[1] != rows || a->biases->dims[0] != groups)
         return ew__fail(EW_FORMAT,
@@ -186,6 +188,8 @@ static ew_status fill(const json_t *settings, const struct ew__safetensors *tens
 
 static ew_status add_parts(struct ew__affine_set *set, uint32_t index) {
     const struct ew__affine *a = &set->matrices[index];
+    if (a->weight == NULL || a->scales == NULL || a->biases == NULL)
+        return ew__fail(EW_INTERNAL, "a quantised module without all its parts");
     EW__TRY(ew__map_add(&set->parts, a->weight->name, 3 * index + EW__AFFINE_WEIGHT, NULL));
     EW__TRY(ew__map_add(&set->parts, a->scales->name, 3 * index + EW__AFFINE_SCALES, NULL));
     return ew__map_add(&set->parts, a->biases->name, 3 * index + EW__AFFINE_BIASES, NULL);

@@ -70,7 +70,8 @@ static float row_upper(const struct ew__split *w, size_t row, const struct ew__s
             bound = fmaf(fabsf(s1), x->e[2 * b + 1], bound);
         } else {
             int sum = x->isum[2 * b] + x->isum[2 * b + 1];
-            part = (float)(high_dot(&at, q, 0, 8, 8, 128) + 7 * sum / 2) * at.d;
+            int rest = 7 * sum / 2; // C's division, as the bound has it
+            part = (float)(high_dot(&at, q, 0, 8, 8, 128) + rest) * at.d;
             bound = fmaf(fabsf(at.d), x->e[b], bound);
         }
         acc = fmaf(part, x->d[b], acc);
