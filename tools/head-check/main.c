@@ -7,6 +7,7 @@
 
 #include "base/os.h"
 #include "model/head.h"
+#include "quant/blocks.h"
 #include "runtime/engine.h"
 
 #include <math.h>
@@ -59,7 +60,7 @@ static bool is_same(struct check *c, size_t n_best, float *sorted) {
     memcpy(sorted, c->plain, c->usable * sizeof(float));
     qsort(sorted, c->usable, sizeof(float), falling);
     for (size_t i = 0; i < c->usable; i++) {
-        if (memcmp(&c->best[i], &c->plain[i], sizeof(float)) == 0)
+        if (ew__bits_of_float(c->best[i]) == ew__bits_of_float(c->plain[i]))
             continue;
         if (c->best[i] != -INFINITY || !(c->plain[i] < sorted[n_best - 1]))
             return false;
