@@ -821,6 +821,19 @@ class ShippedModel(Case):
                 told = f"My name is Toma. My dog is called {name}. What is my dog's name?"
                 self.assertEqual(self.answer(model, told), f"Your dog is called {name}.")
 
+    def test_it_answers_from_the_right_passage(self):
+        passages = ("Use the passages:\nThe king of Waza is Toro [1].\nThe door of Nola is blue [2].\n"
+                    "The people of Kimu eat rice [3].\nThe lake of Rado is called Mini [4].\n"
+                    "Sabo was built in the year 1204 [5].\n")
+        for question, wanted in (("What colour is the door of Nola?", "The door of Nola is blue [2]."),
+                                 ("Who is the ruler of Mogi?", "not in the passages"),
+                                 ("Who is the king of Waza?", "The king of Waza is Toro [1].")):
+            self.assertIn(wanted, self.answer("tiny.gguf", passages + question))
+
+    def test_it_writes_the_object_that_was_asked_for(self):
+        text = self.answer("tiny.gguf", "Give me JSON with name Bela, age 12 and colour red.")
+        self.assertEqual(json.loads(text), {"name": "Bela", "age": 12, "colour": "red"})
+
     def test_it_tells_a_story_about_what_was_named(self):
         text = self.answer("tiny.gguf", "Tell me a short story about a fox called Miro in Talo "
                                         "with a red kite.")

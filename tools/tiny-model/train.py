@@ -60,7 +60,7 @@ class Preset:
 
 PRESETS = {
     "cpu": Preset(128, 256, 4, 2, (96, 3, 2), 5000, Shape(1024, 640, 8, 8), 32, 0.02, 4e-3,
-                  0.4, 2),
+                  0.6, 2),
     "cuda": Preset(256, 512, 8, 4, (160, 5, 4), 6000, Shape(131072, 32768, 64, 1), 64, 0.01, 2e-3,
                    0.1, 1)}
 
@@ -128,15 +128,14 @@ class Trainer:
         self.take_tower()
 
     def take_tower(self) -> None:
-        """The tower as tower.py left it, once; what its optimizers had in motion is forgotten."""
-        if self.has_tower or not (self.folder / "tower.pt").exists():
-            return
+        """The tower as tower.py left it, once; from then on it stays as it is. Muon makes all steps
+        equally large, and what noise remains in the tower's gradients would walk it away."""
         tower = self.model.model.visual
-        tower.load_state_dict(torch.load(self.folder / "tower.pt", map_location="cpu")["tower"])
-        for parameter in tower.parameters():
-            for optimizer in self.optimizers:
-                optimizer.state.pop(parameter, None)
-        self.has_tower = True
+        if not self.has_tower and (self.folder / "tower.pt").exists():
+            tower.load_state_dict(torch.load(self.folder / "tower.pt", map_location="cpu")["tower"])
+            self.has_tower = True
+        if self.has_tower:
+            tower.requires_grad_(False)
 
     def reset_meters(self) -> None:
         self.loss_sum = torch.zeros(len(KIND_NAMES), device=self.device)
