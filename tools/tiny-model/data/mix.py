@@ -18,8 +18,8 @@ KINDS: dict[str, Callable[[Source], Item]] = {
 # Shares of conversations at the start, then from a fifth of the way to the end; linear between.
 START = {"repeat": 25, "drill": 40, "recall": 15, "chat": 5, "story": 2, "table": 8, "json": 5,
          "picture": 20}
-FINAL = {"repeat": 3, "drill": 8, "recall": 11, "chat": 3, "story": 2, "table": 12, "sum": 14,
-         "json": 11, "passages": 14, "call": 11, "picture": 32}
+FINAL = {"repeat": 5, "drill": 8, "recall": 12, "chat": 3, "story": 2, "table": 8, "sum": 10,
+         "json": 11, "passages": 18, "call": 12, "picture": 25}
 RAMP = 0.08
 THINKING = 0.12  # of the conversations other than sums
 SYSTEM = 0.12    # of those without tools begin with one of these

@@ -132,8 +132,8 @@ def in_one_breath(source: Source, facts: list[Any], values: list[str], told: lis
 def drill(source: Source) -> Item:
     """Dense copying: pairs of made-up words are told, then all are asked."""
     count = source.number(2, 6)
-    keys = source.distinct(count, source.made_up)
-    values = [source.made_up() for _ in keys]
+    keys = source.distinct(count, lambda: source.made_up(0.6))
+    values = [source.made_up(0.6) for _ in keys]
     form = source.pick(["{k} is {v}", "{k}: {v}", "the {k} is {v}", "{k} means {v}", "{k} = {v}"])
     told = source.pick([". ", ", ", "; "]).join(
         form.format(k=key, v=value) for key, value in zip(keys, values))
@@ -150,7 +150,7 @@ def drill(source: Source) -> Item:
 
 def repeat(source: Source) -> Item:
     """Says words again as they were, which is the first thing a copying model learns."""
-    words = [source.made_up() for _ in range(source.number(1, 8))]
+    words = [source.made_up(0.3) for _ in range(source.number(1, 8))]  # odd pieces, above all
     text = " ".join(words)
     ask = source.phrase("(Repeat|Say|Write|Copy|Say again|Repeat after me)(: | this: )")
     return Item("repeat", [user(ask + text), assistant(text)], check={"exact": text})

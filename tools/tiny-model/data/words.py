@@ -29,6 +29,9 @@ THINGS = """book lamp cup chair box key map coin bell rope boat kite drum hat ri
 basket blanket bottle""".split()
 
 
+PLAIN = 0.85  # of made-up words
+
+
 def held_out(text: str, share: int) -> bool:
     """Whether this text is one of the 1 / share that training never sees."""
     return zlib.crc32(text.encode()) % share == 0
@@ -66,11 +69,11 @@ class Source:
     def syllable(self) -> str:
         return self.pick(ONSETS) + self.pick(VOWELS) + self.pick(CODAS)
 
-    def made_up(self) -> str:
-        """A pronounceable word of this split: mostly two or three plain syllables ("zoru"), which
-        are a token each, else anything ("plaishnock")."""
+    def made_up(self, plain: float = PLAIN) -> str:
+        """A pronounceable word of this split: with the probability `plain` two or three plain
+        syllables ("zoru"), which are a token each, else anything ("plaishnock")."""
         while True:
-            if self.chance(0.85):
+            if self.chance(plain if self.training else PLAIN):
                 word = "".join(self.pick(CONSONANTS) + self.pick(PLAIN_VOWELS)
                                for _ in range(self.number(2, 3)))
             else:
