@@ -181,6 +181,17 @@ static int compute(work *w) {
     return status;
 }
 
+static int keep_chunks(work *w, const int32_t *ids, size_t n_chunk, size_t chunk) {
+    size_t bytes = n_chunk * chunk * sizeof(*ids);
+    w->text.n_ctx = (uint32_t)chunk;
+    w->text.n_chunk = (uint32_t)n_chunk;
+    w->text.ids = bytes == 0 ? NULL : malloc(bytes);
+    if (w->text.ids == NULL)
+        return out_of_memory();
+    memcpy(w->text.ids, ids, bytes);
+    return EXIT_DONE;
+}
+
 /* The whole chunks of the text's tokens; a shorter rest at the end is left out. */
 static int cut_text(work *w, const ew_model *model, const char *path) {
     char *text;
@@ -195,18 +206,11 @@ static int cut_text(work *w, const ew_model *model, const char *path) {
         return text_fail_with(done);
     size_t chunk = (size_t)w->args->n_ctx, most = w->args->n_chunk;
     size_t n_chunk = count / chunk < most || most == 0 ? count / chunk : most;
-    if (n_chunk == 0 || n_chunk > UINT32_MAX)
-        status = text_fail("the text has %zu tokens, which is no whole chunk of %zu; give a longer "
-                           "text or a smaller --ctx",
-                           count, chunk);
-    w->text.n_ctx = (uint32_t)chunk;
-    w->text.n_chunk = (uint32_t)n_chunk;
-    if (status == EXIT_DONE) {
-        w->text.ids = calloc(n_chunk, chunk * sizeof(*ids));
-        status = w->text.ids != NULL ? EXIT_DONE : out_of_memory();
-    }
-    if (status == EXIT_DONE)
-        memcpy(w->text.ids, ids, n_chunk * chunk * sizeof(*ids));
+    status = n_chunk == 0 || n_chunk > UINT32_MAX
+                 ? text_fail("the text has %zu tokens, which is no whole chunk of %zu; give a "
+                             "longer text or a smaller --ctx",
+                             count, chunk)
+                 : keep_chunks(w, ids, n_chunk, chunk);
     ew_free(ids);
     return status;
 }
